@@ -53,8 +53,10 @@ export class Cause {
   times = 0;
   open = 0;
   lost = 0;
-  /** Outcomes of the route since its first one, and good ones in a row: before the last bad one, and after it. */
+  /** Tries that came where it strikes since its first one, and how many events those were. */
+  tries: number;
   all: number;
+  /** Good ones in a row: before the last bad one, and after it. */
   between = 0;
   since = 0;
   /** The state that was given last. */
@@ -64,7 +66,7 @@ export class Cause {
     this.diagnosis = diagnosis;
     this.isRefusal = isRefusal;
     this.first = first;
-    this.all = first.beside;
+    this.tries = this.all = first.beside;
   }
 
   /** True while its first one is too fresh to judge. */
@@ -94,10 +96,10 @@ export class Cause {
 /** This many deliveries that met another cause show that the one before is over; so many stored ones, that it is not. */
 export const FEW = 3;
 
-/** Those that no other has replaced, the commonest of the last bad ones first; of equally common ones the later. */
-export function commonOf(causes: readonly Cause[], bad: readonly Cause[]): readonly Cause[] {
+/** Those that no other has replaced, the commonest of the last tries first; of equally common ones the later. */
+export function commonOf(causes: readonly Cause[], last: readonly (Cause | null)[]): readonly Cause[] {
   const all = causes.filter((one) => one.times > 0 && !hasChanged(one, causes));
-  const amountOf = (one: Cause) => bad.filter((other) => other === one).length;
+  const amountOf = (one: Cause) => last.filter((other) => other === one).length;
   return all.toSorted((one, other) => amountOf(other) - amountOf(one) || other.lastAt - one.lastAt);
 }
 

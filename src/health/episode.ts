@@ -1,12 +1,12 @@
 // THE ONE RULE FOR SHARES: whether a route fails. An episode begins with the first bad outcome after the last one's end, and
 // what came before it has no part in it. It has causes; each has its own share and its own end. Four an hour and a hundred a
 // second are judged alike, and nothing flips: a state is left later than it is reached. The memory is constant.
-import { type Cause, commonOf, type Detail, detailOf, SETTLE_MS } from './causes.ts';
+import { type Cause, commonOf, SETTLE_MS } from './causes.ts';
 import { Counts } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { MINUTE, QUARTER, SECOND } from './times.ts';
 
-/** The outcomes that are kept one by one. */
+/** The tries that are kept one by one. */
 export const KEPT = 60;
 /** `failed` is reached, too, at this share of bad outcomes of the last minute, or of the last MANY if it has fewer. */
 const REACHED = 1 / 5;
@@ -24,47 +24,38 @@ export class Episode {
   #secondOfRun = Number.NaN;
   /** Of bad ones by their cause, and of good ones. */
   readonly #windows = new WeakMap<Cause | Episode, ReturnType<typeof windows>>();
-  /** The last outcomes: null for a good one. */
+  /** The last tries: null for a good one. */
   readonly #kept: (Cause | null)[] = [];
-  /** The causes of the last bad ones, also of one event. */
-  readonly #lastBad: Cause[] = [];
   readonly causes = new Map<Diagnosis, Cause>();
 
-  /** An event has its outcome: null for a good one, or its cause. Whatever comes of it later, it has no other. */
-  add(cause: Cause | null, now: number): void {
+  /** A try has its outcome: null for a good one, or its cause. `events`: 0 for one that had an outcome before. */
+  add(cause: Cause | null, now: number, events: 0 | 1): void {
     if (this.#kept.push(cause) > KEPT) this.#kept.shift();
     const known = this.#windows.get(cause ?? this) ?? windows();
     this.#windows.set(cause ?? this, known);
-    known.minute.add(0, now);
-    known.quarter.add(0, now);
-    // The app fails none of what is refused before it.
-    for (const one of this.causes.values()) if (one.isRefusal || cause?.isRefusal !== true) one.all++;
-  }
-
-  /** The app took one. */
-  took(now: number): void {
+    for (const window of [known.minute, known.quarter]) window.add(0, now);
     this.lastAt = now;
-    this.run = 0;
-    for (const one of this.causes.values()) if (!one.isRefusal) one.since++;
-  }
-
-  /** One failed, perhaps not for the first time. */
-  failed(cause: Cause, record: Detail, now: number): void {
+    this.run = cause === null ? 0 : this.run + 1;
+    if (this.run === 2) this.#secondOfRun = now;
+    for (const one of this.causes.values()) {
+      // The app fails none of what is refused before it, and what it takes had passed that.
+      if (!one.isRefusal && cause?.isRefusal === true) continue;
+      if (!one.isRefusal && cause === null) one.since++;
+      one.tries++;
+      one.all += events;
+    }
+    if (cause === null) return;
     cause.times++;
     cause.open++;
     cause.between += cause.since;
     cause.since = 0;
-    detailOf(record, cause.detail);
-    if (this.#lastBad.push(cause) > MANY) this.#lastBad.shift();
-    this.run++;
-    if (this.run === 2) this.#secondOfRun = now;
-    cause.lastAt = this.lastAt = now;
+    cause.lastAt = now;
   }
 
   /** Those that are told. Each judgement asks once: `failed` is left later than it is reached. */
   told(now: number): readonly Cause[] {
     const all = [...this.causes.values()];
-    const told = commonOf(all, this.#lastBad);
+    const told = commonOf(all, this.#kept.slice(-MANY));
     const live = told.filter((one) => !one.hasCalmed(now));
     const settled = live.filter((one) => !one.isFresh(now));
     const mayFail = ({ times, since }: Cause) => times > 1 || since < 2;
@@ -116,10 +107,11 @@ export class Episode {
   /** Without those that others have replaced; of an app's, without those that never came there. */
   #met(some: readonly Cause[]): readonly Cause[] {
     const isFront = some.some(({ isRefusal }) => isRefusal);
-    return commonOf([...this.causes.values()], this.#lastBad).filter(({ isRefusal }) => isFront || !isRefusal);
+    const common = commonOf([...this.causes.values()], this.#kept.slice(-MANY));
+    return common.filter(({ isRefusal }) => isFront || !isRefusal);
   }
 }
 
 /** All that came since the first of them. What was on its way then may be more than is known. */
 const sinceFirst = (some: readonly Cause[]) =>
-  Math.max(...some.map(({ all, first }) => (first.beside === KEPT ? Number.POSITIVE_INFINITY : all)));
+  Math.max(...some.map(({ tries, first }) => (first.beside === KEPT ? Number.POSITIVE_INFINITY : tries)));

@@ -9,7 +9,7 @@ import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-r
 import { type Route, type RouteTable, UNMATCHED } from '../core/routes.ts';
 import { SLOW_MS } from '../facts.ts';
 import { type Detail, detailOf, NONE } from './causes.ts';
-import { Counts, copied, Tally, tallyOf } from './counts.ts';
+import { COMPARED, Counts, Tally, tallyOf } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { LOST_ENDS, type LostEnd, Outcomes } from './route-outcomes.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
@@ -207,8 +207,8 @@ export class Ledger {
 
   /** Called when a connection is ended before any answer. `address`: that of the connection. */
   turnAway(address: string, now = performance.now(), hint: Hint = OVERLOAD_HINTS.connections): void {
-    const noLook = { userAgent: '', contentType: '', signed: false, method: '', connectionAddress: address } as const;
-    const connection = { ...NONE, ...noLook, client: address, startedAt: now, hint };
+    const from = { client: address, connectionAddress: address, startedAt: now, hint };
+    const connection = { ...NONE, userAgent: '', contentType: '', signed: false, ...from };
     const { accepted } = this.senders;
     const isCheck = hint.fromChecks === true && (this.senders.isCheck(address, now) || accepted === 0);
     if (isCheck && accepted > 0) this.refusedSince++; // or it is a delivery beside others
@@ -227,7 +227,7 @@ export class Ledger {
   #weigh(record: Looks & Detail, ofLook: string | null, now: number): void {
     const { senders } = this;
     const isEarly = senders.accepted === 0;
-    const { userAgent, contentType, client, connectionAddress, signed, method, event, renamedHeader } = record;
+    const { userAgent, contentType, connectionAddress, signed, event, renamedHeader } = record;
     // What no all-clear stands beside: also what could not be read from where deliveries come.
     const isFromThere = isUnread(record) && senders.connections.find(connectionAddress) !== undefined;
     if (event !== '' || renamedHeader !== null || isFromThere) this.refusedSince++;
@@ -235,10 +235,9 @@ export class Ledger {
     const kind = this.#kindOf(record);
     const tally = this.#count(kind, record, now);
     if (!isEarly) return senders.suspect(record, outcomeDiagnosis(record), now);
-    const texts = { userAgent: copied(userAgent), contentType: copied(contentType), client: copied(client) };
     const isAlike = (one: Early) => one.kind === kind;
     if (this.#early.filter(isAlike).length === EARLY) this.#early.splice(this.#early.findIndex(isAlike), 1);
-    this.#early.push({ ...detailOf(record), ...texts, connectionAddress, signed, method, at: now, kind, tally });
+    this.#early.push({ ...detailOf(record), userAgent, contentType, connectionAddress, signed, at: now, kind, tally });
   }
 
   /** A POST to another path says nothing; where deliveries are to come it may be one that lost its header. */
@@ -246,7 +245,7 @@ export class Ledger {
     const { senders } = this;
     // Another protocol, as strangers speak it, too, from where only deliveries have come so far.
     const isOther =
-      record.hint?.fromFront === false && senders.connections.find(record.connectionAddress)?.isShared === false;
+      record.hint?.fromFront === false && senders.connections.find(record.connectionAddress)?.strange === 0;
     const isWeak = senders.accepted > 0 && (isOther || senders.connectionOf(record) !== undefined);
     if (isSigned(record) || isWeak) return 'claims';
     if (record.reason === 'none') return 'turnedAway';
@@ -278,9 +277,10 @@ export class Ledger {
     return rule !== null && route === UNMATCHED ? this.routeFor(path) : route;
   }
 
-  /** The route that takes a path now, as far as is known. */
+  /** The route that takes a path now, as far as is known. Each judgement asks, so a stranger's long one is not folded. */
   routeFor(path: string): string {
-    return (path === '' ? null : this.#table?.routeFor(path, Date.now())?.path) ?? UNMATCHED;
+    const isShort = path !== '' && path.length <= COMPARED;
+    return (isShort ? this.#table?.routeFor(path, Date.now())?.path : null) ?? UNMATCHED;
   }
 
   /** The first delivery was accepted: now its look and address show what of the early ones were deliveries, too. */

@@ -43,7 +43,7 @@ export class Outcomes {
   #causes = 0;
   /** By event, the oldest first. */
   readonly untaken = new Map<string, Untaken>();
-  /** Of those the stored ones that failed again since the last good one. */
+  /** Of those stored ones that failed again since the last fresh good one: FEW at most. */
   readonly #again = new Set<string>();
   /** By diagnosis, in the order of their first; kinds as in LOST_ENDS. */
   readonly losses = new Map<Diagnosis, Counts>();
@@ -52,17 +52,17 @@ export class Outcomes {
   addGood(record: Pick<Detail, 'upstreamStatus' | 'startedAt' | 'event'>, now: number): void {
     const { upstreamStatus: status, startedAt } = record;
     if (startedAt > 0) this.#goodStarts[this.good % KEPT] = startedAt;
+    if (!(startedAt > 0)) this.#again.delete(record.event);
+    else if (this.#again.size > 0) this.#again.clear(); // of an empty one V8 makes a new table, too
     this.good++;
     this.lastGood = now;
-    if (this.#again.size > 0) this.#again.clear(); // of an empty one V8 makes a new table, too
     if (status >= 300) {
       this.redirectAt = this.good;
       this.redirectStatus = status;
       this.redirected.add(0, now);
     }
     const isKnown = this.end(record);
-    if (!isKnown) this.#episode?.add(null, now);
-    this.#episode?.took(now);
+    this.#episode?.add(null, now, isKnown ? 0 : 1);
   }
 
   /** An event is lost once, and counts for the cause that its last try met. `loss`: null for what is stored. */
@@ -71,7 +71,7 @@ export class Outcomes {
     const before = this.untaken.get(event);
     // Once the app has taken others, a few stored ones that fail again speak for themselves alone.
     const isAgain = loss === null && before?.loss === null && before.at < this.lastGood;
-    if (isAgain && this.#again.add(copied(event)).size < FEW)
+    if (isAgain && this.#again.size < FEW && this.#again.add(copied(event)).size < FEW)
       return void detailOf(record, this.episode(now)?.causes.get(met)?.detail);
     const episode = this.episode(now) ?? new Episode();
     this.#episode = episode;
@@ -84,10 +84,10 @@ export class Outcomes {
     const diagnosis = upstreamStatus > 0 && within >= LOOPED ? 'upstream-loop' : met;
     const cause = episode.causes.get(diagnosis) ?? this.#begin(diagnosis, record, now);
     episode.causes.set(diagnosis, cause);
-    if (known === null) episode.add(cause, now);
+    episode.add(cause, now, known === null ? 1 : 0);
     // It may have come before the first one that met this cause, and is one of those now.
-    else cause.all = Math.max(cause.all, cause.times + 1);
-    episode.failed(cause, record, now);
+    cause.all = Math.max(cause.all, cause.times);
+    detailOf(record, cause.detail);
     if (event !== '')
       this.untaken.set(copied(event), { loss, diagnosis, at: now, startedAt, within, cause: cause.first.nth });
     dropOldest(this.untaken, MOST_UNTAKEN);

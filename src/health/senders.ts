@@ -1,6 +1,7 @@
 // Which refused requests are deliveries: those with the look (User-Agent and Content-Type) and the address of accepted
 // ones, or whose signature proves a secret of ours. What has no look is one if only deliveries come from its address. Once
 // deliveries have stopped, a signed request with their look is one, too, and what has no look, from a shared address.
+import { OVERLOAD_HINTS } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Detail } from './causes.ts';
@@ -39,7 +40,7 @@ export class Senders {
     connection.accept(now);
     const other = this.#others.find(connectionAddress);
     connection.hasChecks = now - (other?.lastAccepted ?? Number.NaN) < QUARTER;
-    connection.isShared ||= other?.isShared === true;
+    connection.strange ||= other?.strange ?? 0;
   }
 
   /**
@@ -75,7 +76,7 @@ export class Senders {
     if (isUnread(record)) return;
     const { connectionAddress: address } = record;
     const from = this.accepted === 0 ? this.#others.add(address, '', '') : this.connections.find(address);
-    if (from !== undefined) from.isShared = true;
+    if (from !== undefined) from.strange++;
   }
 
   /**
@@ -92,7 +93,7 @@ export class Senders {
   routeOf(record: Looks, now: number): string | null {
     const { userAgent, contentType, client, method } = record;
     const from = this.connectionOf(record);
-    if (from !== undefined) return from.isShared && !from.isMissed(now) ? null : from.route;
+    if (from !== undefined) return from.isShared(record) && !from.isMissed(now) ? null : from.route;
     const isKnown = this.#clients.find(client) !== undefined;
     if (!(isKnown && method === 'POST') && !isSigned(record)) return null; // mostly so: then no look is read
     const look = this.#looks.find(userAgent, contentType);
@@ -149,8 +150,8 @@ export class Known {
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
   hasChecks = false;
-  /** Of an address: true once others came from there, too. */
-  isShared = false;
+  /** Of an address: how many requests came from there that are no deliveries. */
+  strange = 0;
   #longestPause = 0;
   readonly suspects = new Tally();
   /** How many suspects came before the last acceptance. */
@@ -167,6 +168,11 @@ export class Known {
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
     this.#before = this.suspects.total;
+  }
+
+  /** True if it may be others'. A full door turns all away alike: there others are few up to a tenth. */
+  isShared({ hint }: Pick<Looks, 'hint'>): boolean {
+    return this.strange > (hint === OVERLOAD_HINTS.connections ? this.#accepted / 10 : 0);
   }
 
   get suspected(): number {

@@ -149,13 +149,14 @@ class Run {
     const bad = Number(some ?? last ?? 0);
     if (bad > (this.#met.get(id) ?? 0)) fails('9 each cause tells its own number');
     const [, took, passed] = /app took (\d+); this|refused (\d+) came through; this/.exec(message) ?? [];
-    const { faults, restart, redeliver, reload } = this.#world;
+    const { faults, restart, redeliver, again, reload } = this.#world;
     const [fault, other] = [...this.truth.rows.keys()].filter((nth) => causesOfFault(this.#world, nth).includes(id));
     if (fault === undefined || other !== undefined || this.truth.hasUnknowable) return;
     const [since, said] = [this.truth.rows.get(fault)?.since, Number(took ?? passed)];
     if (said >= 0 && reload === 'none' && said !== since) fails(`9 each cause tells its own row: ${said} of ${since}`);
     const isLate = redeliver || faults.some(({ kind }) => kind === 'hang' || kind === 'sender leaves');
-    if (all === undefined || restart || (faults.length > 1 && isLate)) return;
+    // What fails again after the end of its episode begins another.
+    if (all === undefined || restart || (redeliver && again > 1) || (faults.length > 1 && isLate)) return;
     const known = this.truth.since(bad, fault);
     if (over === undefined ? Number(all) !== known : Number(all) > known) fails(`9 of how many: ${known}`);
   }
@@ -197,7 +198,7 @@ class Run {
       else this.truth.turnAway(happening.address, at);
     } else if (kind === 'sent again') {
       this.#subject.sentAgain(happening.record, at);
-      if (happening.record.fate === 'failed') this.truth.failAgain(outcome, happening.record.event, at);
+      if (happening.record.fate === 'failed') this.truth.failAgain(outcome, at);
       else this.truth.add({ ...outcome, isVerified: false }, at, 'signed');
     } else {
       const { record } = happening;
@@ -348,7 +349,8 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const isOnly = bad === outcomes.length && !truth.hasUnknowable;
   if (isOnly && at >= (outcomes[0]?.at ?? 0) + 15 * SECOND) fails('1 no false all-clear: the only ones so far');
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
-  if (!isOn) return;
+  const isOne = outcomes[lastBad]?.isAgain === true && truth.waiting < 3;
+  if (!isOn || isOne) return;
   const hasEarlier = isEarlier(truth, known);
   // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
   const isMuch = hasEarlier ? truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3 : truth.goodInRow <= 8;
@@ -375,7 +377,9 @@ function checkCalm({ world, truth, at, own, wasFailed, fails }: Checked, known: 
     const isEnd = (row: Row) => hasEnded(row, world, at);
     if (rows.length > 0 && rows.every(isEnd)) fails(`6 it ends: ${id}, after good ones`);
     const isAlone = [...truth.rows.values()].every((row) => rows.includes(row) || isEnd(row));
-    if (rows.length > 0 && isAlone && rows.every(isFew)) fails(`6 it ends: ${id}, rare`);
+    // What is sent again in vain says how the app is now.
+    const isFreshOne = outcomes[truth.lastBad]?.isAgain !== true;
+    if (rows.length > 0 && isAlone && isFreshOne && rows.every(isFew)) fails(`6 it ends: ${id}, rare`);
   }
 }
 

@@ -47,7 +47,7 @@ export interface OfFault {
 
 /** The pauses between acceptances: all, or those from one address. */
 class Pauses {
-  #accepted = 0;
+  accepted = 0;
   #first = Number.NaN;
   last = Number.NaN;
   longest = 0;
@@ -57,7 +57,7 @@ class Pauses {
 
   add(at: number): void {
     this.longest = Math.max(this.longest, at - this.last || 0);
-    if (this.#accepted++ === 0) this.#first = at;
+    if (this.accepted++ === 0) this.#first = at;
     this.last = at;
     this.before += this.suspects;
     this.suspects = 0;
@@ -66,7 +66,7 @@ class Pauses {
   /** True once deliveries have stopped, as far as their pauses tell. */
   haveStopped(at: number): boolean {
     const silence = at - this.last;
-    const isKnown = this.#accepted >= 8 && this.last - this.#first >= DAY;
+    const isKnown = this.accepted >= 8 && this.last - this.#first >= DAY;
     return isKnown && silence > 15 * MINUTE && silence > 3 * this.longest;
   }
 }
@@ -81,8 +81,8 @@ export class Truth {
   readonly rows = new Map<number, Row>();
   readonly looks = new Set<string>();
   readonly addresses = new Set<string>();
-  /** Those of them from which others come, too: there what has no look proves nothing. */
-  readonly shared = new Set<string>();
+  /** How many of others' requests came from each: there what has no look proves nothing. */
+  readonly shared = new Map<string, number>();
   accepted = 0;
   lastLoss = Number.NEGATIVE_INFINITY;
   waiting = 0;
@@ -91,7 +91,7 @@ export class Truth {
   /** Bad ones since the first that nothing has ended: stored ones, and those that were taken later. */
   #stored = 0;
   #lastGood = Number.NEGATIVE_INFINITY;
-  readonly #again = new Set<string>();
+  readonly #again = new Set<number>();
   #taken = 0;
   /** Something was lost that nobody could tell from strangers. */
   hasUnknowable = false;
@@ -129,14 +129,17 @@ export class Truth {
     this.#pass((row) => row.door === address || (isLeft && fault === null && isSure(row)));
   }
 
-  /** A stored one failed again: once the app has taken others, one or two such events speak for themselves alone. */
-  failAgain({ fault, startedAt }: Outcome, event: string, at: number): void {
+  /** A stored one failed again: once the app has taken fresh ones, one or two such events speak for themselves alone. */
+  failAgain({ fault, startedAt }: Outcome, at: number): void {
     const row = this.rows.get(fault ?? -1);
-    if (row === undefined) return;
-    if (startedAt <= this.#lastGood && this.#again.add(event).size < 3) return;
+    if (row === undefined || fault === null) return;
+    if (startedAt <= this.#lastGood && this.#again.add(startedAt).size < 3) return;
     row.lastAt = at;
-    row.since = this.goodInRow = 0;
-    this.#run(at);
+    row.since = 0;
+    // Before it the fault may have been over.
+    if (this.goodInRow > 8) this.faults.delete(fault);
+    this.outcomes.push({ startedAt, at, isBad: true, fault, isAgain: true, isRefused: false });
+    this.#addBad(fault, at);
   }
 
   #run(at: number): void {
@@ -183,7 +186,8 @@ export class Truth {
     this.#meet(outcome, at, needs);
     if (fault === null) {
       this.#lastGood = at;
-      this.#again.clear();
+      if (startedAt === at || !isStored) this.#again.clear();
+      else this.#again.delete(startedAt);
       this.goodInRow++;
       this.badRun = 0;
       return;
@@ -212,11 +216,12 @@ export class Truth {
 
   /** True for a refused delivery that nothing tells from a stranger's request. */
   #isUnknowable(outcome: Outcome, at: number, needs: Needs): boolean {
-    const { fault, look, address, isVerified, isUnprovable, isProven } = outcome;
+    const { fault, look, address, isVerified, isUnprovable, isProven, isFull } = outcome;
     if (isProven === true) this.addresses.add(address);
     if (isProven === true && this.accepted > 0) return false;
     const isHere = this.addresses.has(address);
-    const isShared = isHere && needs === 'unread' && this.shared.has(address);
+    const few = isFull === true ? this.addressOf(address).accepted / 10 : 0;
+    const isShared = isHere && needs === 'unread' && (this.shared.get(address) ?? 0) > few;
     const isKnown = isHere && !isShared && (needs === 'unread' || this.looks.has(look));
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
@@ -256,8 +261,10 @@ export class Truth {
     };
     this.faults.set(fault, known);
     this.bad++;
-    if (this.bad - known.badBefore === 3) known.third = at;
-    if (this.bad - known.badBefore === 10) known.tenth = at;
+    const events = new Set(this.outcomes.slice(known.first).map((one) => (one.isBad ? one.startedAt : 0)));
+    events.delete(0);
+    if (events.size === 3) known.third = Math.min(known.third, at);
+    if (events.size === 10) known.tenth = Math.min(known.tenth, at);
   }
 
   see({ fate, decision, event }: RequestRecord): void {
@@ -283,7 +290,8 @@ export class Truth {
   }
 
   #share(address: string): void {
-    if (this.accepted === 0 || this.addresses.has(address)) this.shared.add(address);
+    if (this.accepted > 0 && !this.addresses.has(address)) return;
+    this.shared.set(address, (this.shared.get(address) ?? 0) + 1);
   }
 
   /** A stranger's connection. */
@@ -316,9 +324,9 @@ export class Truth {
     const last: (number | null)[] = [];
     let good = 0;
     for (let at = this.outcomes.length - 1; at >= 0 && good <= 8 && last.length < 16; at--) {
-      const { isBad = false, fault = null } = this.outcomes[at] ?? {};
+      const { isBad = false, isAgain = false, fault = null } = this.outcomes[at] ?? {};
       good = isBad ? 0 : good + 1;
-      if (isBad) last.push(fault);
+      if (isBad && !isAgain) last.push(fault);
     }
     const most = [...Map.groupBy(last, (fault) => fault)].find(([, all]) => all.length >= 12);
     return most === undefined ? [] : [most[0], ...last];
@@ -336,16 +344,17 @@ export class Truth {
 
   /** Of how many that came where it strikes the last `bad` bad ones of a fault are: those since the first of them. */
   since(bad: number, fault: number): number {
-    const all = this.outcomes.filter((one) => !one.isRefused || this.rows.get(fault)?.isOfApp === false);
+    const isOfApp = this.rows.get(fault)?.isOfApp !== false;
+    const all = this.outcomes.filter((one) => !one.isAgain && !(one.isRefused && isOfApp));
     const first = all.filter((one) => one.fault === fault).at(-bad);
     const from = first === undefined ? 0 : all.indexOf(first);
     const isSince = (one: Known, nth: number) => nth >= from || (!one.isBad && one.startedAt > (first?.startedAt ?? 0));
-    return all.filter((one, nth) => !one.isAgain && isSince(one, nth)).length;
+    return all.filter(isSince).length;
   }
 
   /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */
   longShare(now: number): number {
-    const since = this.outcomes.slice(this.began).filter((one) => !one.isAgain);
+    const since = this.outcomes.slice(this.began);
     const from = since.findIndex(({ at }) => now - at < 15 * MINUTE);
     const long = since.slice(Math.min(from < 0 ? since.length : from, Math.max(0, since.length - 100)));
     return long.length < 100 ? 1 : long.filter(({ isBad }) => isBad).length / long.length;

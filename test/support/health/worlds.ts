@@ -168,6 +168,8 @@ export interface World {
     readonly clump: number;
   }[];
   readonly redeliver: boolean;
+  /** Of what is sent again the app takes one in so many. */
+  readonly again: number;
   readonly duplicates: boolean;
   readonly probes: boolean;
   readonly report: boolean;
@@ -227,6 +229,7 @@ const anyWorld: fc.Arbitrary<World> = fc.record({
   crowd: fc.constantFrom(0.1, 1, 10),
   faults: fc.array(aFault, { maxLength: 2 }),
   redeliver: rarely(2),
+  again: fc.constantFrom(1, 1, 2, 3),
   duplicates: rarely(2),
   probes: rarely(2),
   report: rarely(12),
@@ -258,12 +261,16 @@ const HANGS_ON = { ...FRESH, anHour: 3600, deliveries: 160, reload: 'path' } as 
 const POISONED = { ...STORED, duplicates: false, anHour: 4, deliveries: 100, rhythm: 'even' } as const;
 const AT_NIGHT = { ...ALONE, strangers: 'unsigned POSTs', crowd: 0.1, atNight: true, front: false } as const;
 
+const SCANNED = { ...FRESH, front: true, strangers: 'scans', crowd: 0.05 } as const;
+
 const RARE: Readonly<Record<string, Rare>> = {
   'a short outage within few failures that go on': rare({}, [], [0.3, 0.03, 1], [0.1, 0.9, 0.02]),
   'many failures that go on below an outage': rare({ anHour: 12 }, [], [0, 0.6, 0.34], [0.1, 0.3, 1]),
   'an outage that ends while other failures go on': rare(AT_A_TIME, [], [0.02, 0.1, 1], [0.02, 0.98, 0.34]),
   'an outage that ends while few failures go on': rare(AT_A_TIME, [], [0.02, 0.1, 1], [0.02, 0.98, 0.02]),
   'an outage until the end, sent again': rare(STORED, ['breaks'], [0.4, 0.6, 1]),
+  'an app that takes few of what is sent again': rare({ ...STORED, again: 3, anHour: 3600 }, [500], [0.4, 0.6, 1]),
+  'and takes all that is fresh': rare({ ...STORED, again: 3, anHour: 60, deliveries: 160 }, [500], [0.2, 0.4, 1]),
   'a short outage at the end, tried again': rare({ ...STORED, duplicates: true }, ['breaks'], [0.95, 0.05, 1]),
   'an outage on a route that a reload then removes': rare({ reload: 'path', strangers: 'none' }, [], [0.25, 0.1, 1]),
   'an outage after weekends': rare({ ...SLOW, deliveries: 400, rhythm: 'weekends' }, [], [0.9, 0.1, 1]),
@@ -281,6 +288,7 @@ const RARE: Readonly<Record<string, Rare>> = {
   'an app that restarts beside few failures': rare(AT_A_TIME, [404, 'down'], [0.02, 0.98, 0.1], [0.5, 0.01, 1]),
   'poison at a slow pace': rare(POISONED, ['poison'], [0.2, 0.02, 1]),
   'only twins after it': rare({ ...ALONE, onlyTwins: true, anHour: 60, deliveries: 160 }, ['rotated'], [0.2, 0.1, 1]),
+  'a full door behind a front that few strangers use': rare(SCANNED, ['door'], [0.4, 0.3, 1]),
   'a full door before another route': rare({ ...FRESH, reload: 'route' }, ['door'], [0.45, 0.1, 1]),
   'some who send where none is taken any more': rare({ ...FRESH, reload: 'rejected' }, ['moved'], [0.55, 0.1, 1]),
   'an outage on a path that a route then takes': rare({ ...FRESH, reload: 'taken' }, [], [0.4, 0.15, 1]),
@@ -329,6 +337,8 @@ export interface Outcome {
   /** It was verified, so it looks like itself. */
   readonly isVerified: boolean;
   readonly isUnprovable?: boolean | undefined;
+  /** Its connection was one too many, whoever's. */
+  readonly isFull?: boolean | undefined;
 }
 
 const START = 10 * MINUTE;
@@ -443,13 +453,20 @@ const twinOf = (sender: Changes, at: number): Happening => {
   return { at, kind: 'request', record, outcome: null };
 };
 
+type Stored = Coming & {
+  readonly fault: number;
+  readonly late: number;
+  readonly record: RequestRecord;
+  readonly outcome: Outcome;
+};
+
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
-  const { at, sender, look, address, fault, end } = coming;
+  const { at, sender, look, address, fault } = coming;
   const known = { look, address, isStored: false, startedAt: at };
   const { side, changes, late = 0, isUnprovable, isProven }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
     const { hint } = changes;
-    const outcome = { ...known, fault, isVerified: false };
+    const outcome = { ...known, fault, isVerified: false, isFull: hint === undefined };
     return [{ at, kind: 'turned away', address, outcome, ...(hint ? { hint } : {}) }];
   }
   if (side === 'front') {
@@ -467,22 +484,36 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   const outcome = { ...known, fault, isStored, isVerified: true };
   const first: Happening = { at: at + late, kind: 'request', record: told, outcome };
   if (!isStored) return [first];
-  const when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
-  const again: SentAgain = { route: told.route, event: told.event, fate: 'taken', upstreamStatus: 200 };
+  return [first, ...sendings(world, { ...coming, record: told, late, outcome }, random)];
+}
+
+/** What becomes of a stored delivery. */
+function sendings(world: World, stored: Stored, random: () => number): Happening[] {
+  const { at, sender, fault, end, late, outcome } = stored;
+  const { route, event, upstreamStatus, upstreamFailure, upstreamError } = stored.record;
+  const again: SentAgain = { route, event, fate: 'taken', upstreamStatus: 200 };
+  const vain = { ...again, fate: 'failed', upstreamStatus, upstreamFailure, upstreamError } as const;
   const taken = { ...outcome, fault: null };
   if (world.faults[fault]?.kind === 'poison') {
-    const vain = { ...again, fate: 'failed', upstreamStatus: 500 } as const;
     // After a restart nothing would tell it from others.
     const tries =
       world.restart || world.anHour > 60 ? [] : Array.from({ length: 12 }, (_, nth) => (nth + 1) * 10 * MINUTE);
-    return [first, ...tries.map((pause) => ({ at: at + pause, kind: 'sent again', record: vain, outcome }) as const)];
+    return tries.map((pause) => ({ at: at + pause, kind: 'sent again', record: vain, outcome }) as const);
   }
-  if (!world.duplicates || random() < 0.5)
-    return [first, { at: when, kind: 'sent again', record: again, outcome: taken }];
-  // Its sender tries again: the fresh one is taken, and ends the stored one.
-  const fresh = accepted({ ...sender, upstreamMs: 20, startedAt: when, event: told.event });
-  const retry: Happening = { at: when, kind: 'request', record: fresh, outcome: { ...taken, startedAt: when } };
-  return [first, retry];
+  const all: Happening[] = [];
+  let when = Math.max(at, end) + late + SECOND + random() * 10 * SECOND;
+  if (world.duplicates && random() >= 0.5) {
+    // Its sender tries again: the fresh one is taken, and ends the stored one.
+    const fresh = accepted({ ...sender, upstreamMs: 20, startedAt: when, event });
+    return [{ at: when, kind: 'request', record: fresh, outcome: { ...taken, startedAt: when } }];
+  }
+  // Of two faults nobody could say which of them it meets then.
+  const isAlone = world.faults.length === 1 && !world.restart && late === 0;
+  for (let nth = 1; isAlone && random() >= 1 / world.again; nth++) {
+    all.push({ at: when, kind: 'sent again', record: vain, outcome });
+    when += Math.min(600, 2 ** nth) * SECOND * (0.75 + random() / 2);
+  }
+  return [...all, { at: when, kind: 'sent again', record: again, outcome: taken }];
 }
 
 /** The second pause of hours. */

@@ -6,7 +6,7 @@ import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../sr
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import type { ApiStatus } from '../../../src/health/health.ts';
-import { Ledger } from '../../../src/health/ledger.ts';
+import { Ledger, type RouteLedger } from '../../../src/health/ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { reasonText } from '../../../src/health/sentences.ts';
 import { tableOf } from '../core/fixtures.ts';
@@ -320,6 +320,36 @@ test('of a route that a reload has removed only its losses are told, with its pa
   expect(after(astray, astray, astray)).toEqual([['deliveries-lost', 'unmatched', undefined]]);
   // Before the first acceptance, too, a label is a route that is there.
   expect(after(refused())).toMatchObject([['another-secret', null, undefined]]);
+});
+
+test('of a thousand routes a delivery reads only its own, and of a long path no judgement asks for the route', () => {
+  const ledger = new Ledger();
+  const read = new Set<string>();
+  const deliver = (path: string) => ledger.deliver({ ...accepted({ route: path, path }), fate: 'taken' }, 1);
+  for (const path of Array.from({ length: 1000 }, (_, nth) => `/${nth}`)) {
+    deliver(path);
+    const get = (known: RouteLedger, name: string) => read.add(path) && Reflect.get(known, name);
+    ledger.all.set(path, new Proxy(ledger.of(path), { get }));
+  }
+  deliver('/7');
+  expect([...read]).toEqual(['/7']);
+  const asked = (path: string) => {
+    const table = tableOf(['/hooks'], 'verify');
+    const routeFor = vi.spyOn(table, 'routeFor');
+    judgedAfter([table, accepted({ route: 'unmatched', path, status: 500, upstreamStatus: 500 })]);
+    return routeFor.mock.calls.length;
+  };
+  expect([asked('/notfy'), asked(`/${'ä'.repeat(300)}`)]).toEqual([1, 0]);
+});
+
+test('at a full door an address is its senders’ while a tenth or less that came from there is others’', () => {
+  const after = (scans: number) => {
+    const scan = refused({ reason: 'missing_signature', signed: false, method: 'GET', userAgent: 'curl/8' });
+    const came = [...times(50, accepted()), ...times(scans, scan), ...times(9, { address: scan.client }), 12];
+    return headOf(judgedAfter(came)).slice(0, 2);
+  };
+  expect(after(5)).toEqual(['failed', 'connections-full']);
+  expect(after(6)).toEqual(['warning', 'connections-full']);
 });
 
 test('connections that are full name the address that holds most of them, if one does', () => {
