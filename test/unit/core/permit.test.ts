@@ -1,7 +1,7 @@
 // Which requests get a permit, and which never do.
 import { Buffer } from 'node:buffer';
 import { expect, test } from 'vitest';
-import { Keyring, type Secret } from '../../../src/core/keyring.ts';
+import { Keyring, type Secret, stateOf } from '../../../src/core/keyring.ts';
 import {
   isPermit,
   permitForward,
@@ -120,4 +120,13 @@ test('an object that only looks like a permit is not one', () => {
   ];
   for (const value of [...forged, structuredClone(real), null, undefined, true, 'permit', () => real])
     expect(isPermit(value)).toBe(false);
+});
+
+// Which ones a route lists: test/unit/secrets/rotation.test.ts.
+test('a secret is live from notBefore on, and before notAfter', () => {
+  const state = (validity: { notBefore?: number; notAfter?: number }) => stateOf(secret('a', 'x', validity), NOW);
+  expect(state({})).toBe('live');
+  expect([state({ notBefore: NOW }), state({ notBefore: NOW + 1 })]).toEqual(['live', 'not_yet']);
+  expect([state({ notAfter: NOW + 1 }), state({ notAfter: NOW })]).toEqual(['live', 'expired']);
+  expect(state({ notBefore: NOW + 1, notAfter: NOW })).toBe('not_yet');
 });
