@@ -30,7 +30,7 @@ import { Storing } from './storing.ts';
 
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
 const PAUSE_MS = 1000;
-/** Events that are leased for each that is sent at once: the store leases many, and is told of many, in one sync. */
+/** Events that are leased for each that is sent at once: the store leases many in one call, and is told of many in one sync. */
 const AHEAD = 8;
 
 type Pages = ReturnType<typeof pagesOf> | Iterable<readonly { readonly id: string }[]>;
@@ -40,11 +40,11 @@ export class Queue {
   readonly #pace: SendingPace;
   readonly #opened: () => Promise<DeferredStore>;
   /** The leased events, each with a promise that resolves once the store knows what became of it. */
-  readonly #atWork = new Map<Leased, Promise<void>>();
-  /** Those that wait to be handled, each with a function that says what becomes of it. */
+  readonly #leased = new Map<Leased, Promise<void>>();
+  /** Those of the leased that wait to be handled, each with a function that says what becomes of it. */
   readonly #ahead = new Map<Leased, (next: 'handle' | 'give back') => void>();
-  /** Those that were sent, and whose result the store is being told: meanwhile others are sent. */
-  readonly #sent = new Set<Leased>();
+  /** Those of the leased whose result the store is being told: meanwhile others are sent. */
+  readonly #told = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
@@ -134,7 +134,7 @@ export class Queue {
 
   /** Resolves when the store knows what became of each leased event. */
   async settled(): Promise<void> {
-    await Promise.all(this.#atWork.values());
+    await Promise.all(this.#leased.values());
   }
 
   /** Ends the leases that this process still holds, and closes the store. */
@@ -143,7 +143,7 @@ export class Queue {
     clearInterval(this.#refreshing);
     this.storeState.close();
     if (!this.isUsed) return;
-    await Promise.all([...this.#atWork.keys()].map((leased) => this.storeState.endLease(leased, { pause: 0 })));
+    await Promise.all([...this.#leased.keys()].map((leased) => this.storeState.endLease(leased, { pause: 0 })));
     await this.storeState.call((store) => store.close()); // one that hangs is reported when the process ends
   }
 
@@ -163,7 +163,7 @@ export class Queue {
     return opened;
   }
 
-  /** Makes events due that nobody has leased. Returns how many of all are stored. */
+  /** Makes events due: leased ones only if a person asks, and once the lease ends. Returns how many of all are stored. */
   async #wake(to: Setting, pages: Pages): Promise<number> {
     const store = await this.#store();
     let count = 0;
@@ -190,7 +190,7 @@ export class Queue {
     const { atOnce } = this.#pace;
     const ahead = atOnce === 1 ? 1 : AHEAD * atOnce;
     // Each that is sent, and of which the store is being told, is replaced by another: twice as many at most.
-    const limit = ahead + Math.min(this.#sent.size, ahead) - this.#atWork.size;
+    const limit = ahead + Math.min(this.#told.size, ahead) - this.#leased.size;
     if (limit <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
@@ -198,8 +198,8 @@ export class Queue {
     const quarter = budget.limit / 4;
     const largest = mostSendable(this.#needs);
     // A single delivery may exceed the quarter while no other is in progress: otherwise it would never be sent.
-    const isAlone = this.#atWork.size === 0 && largest > quarter;
-    const used = [...this.#atWork.keys()].reduce((sum, each) => sum + memoryOf(each), 0);
+    const isAlone = this.#leased.size === 0 && largest > quarter;
+    const used = [...this.#leased.keys()].reduce((sum, each) => sum + memoryOf(each), 0);
     const room = Math.floor(Math.min(isAlone ? largest : quarter - used, budget.most - budget.used));
     if (room < LEAST_BYTES) return PAUSE_MS;
     budget.count(room); // before anything is read
@@ -208,10 +208,10 @@ export class Queue {
     budget.release(room);
     if (due === null) return PAUSE_MS;
     const { leased, wait } = due;
-    for (const each of leased) this.#atWork.set(each, this.#work(each));
+    for (const each of leased) this.#leased.set(each, this.#work(each));
     this.#beginNext();
     if (leased.length > 0 || wait > 0) return wait;
-    return this.#atWork.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
+    return this.#leased.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
   }
 
   /** Makes due, to be leased at once, what another process could not verify, and this one can; once for each summary. */
@@ -229,7 +229,7 @@ export class Queue {
     const { budget } = this.#needs;
     budget.count(memoryOf(leased));
     const onSent = () => {
-      this.#sent.add(leased);
+      this.#told.add(leased);
       this.#beginNext();
       void this.#leaseDue();
     };
@@ -237,8 +237,8 @@ export class Queue {
     const next = await new Promise<'handle' | 'give back'>((resolve) => this.#ahead.set(leased, resolve));
     if (next === 'handle') await new LeasedEvent(leased, parts).handle().catch(this.storeState.onFailure);
     else await this.storeState.endLease(leased, { pause: 0 });
-    this.#atWork.delete(leased);
-    this.#sent.delete(leased);
+    this.#leased.delete(leased);
+    this.#told.delete(leased);
     budget.release(memoryOf(leased));
     this.#beginNext();
     void this.#leaseDue();
@@ -248,21 +248,21 @@ export class Queue {
   #beginNext(): void {
     const isOver = this.storeState.shutdown.signal.aborted || this.#pace.notBefore > performance.now();
     for (const [leased, resolve] of this.#ahead) {
-      const begun = this.#atWork.size - this.#ahead.size - this.#sent.size;
+      const begun = this.#leased.size - this.#ahead.size - this.#told.size;
       if (!isOver && begun >= this.#pace.atOnce) return;
       this.#ahead.delete(leased);
       resolve(isOver ? 'give back' : 'handle');
     }
   }
 
-  /** Gives an event back that waits to be sent, since the app has taken an equal fresh one. */
+  /** Sends no event that waits, since the app has taken an equal fresh one. The store still has it: storing.ts removes it. */
   readonly #letGo = (id: string): void => {
     for (const [leased, resolve] of this.#ahead)
       if (leased.id === id && this.#ahead.delete(leased)) resolve('give back');
   };
 
   get #leases(): readonly string[] {
-    return [...this.#atWork.keys()].map(({ lease }) => lease);
+    return [...this.#leased.keys()].map(({ lease }) => lease);
   }
 }
 

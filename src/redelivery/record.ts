@@ -133,8 +133,8 @@ export type Rules = Pick<Needs, 'policy' | 'storeSettings'>;
 type AnyEvent = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | StoredEvent['record'] };
 
 /**
- * Reads a record back as a request, and checks it by parser, all of admission, and MAC. If the note beside it is
- * missing, its own first note is used. A null record was too large to be read. Never throws.
+ * Reads a record back as a request, and checks it by parser, all of admission, and MAC. The record holds the first note;
+ * the store has the present one `beside` it, if it is not lost. A null record was too large to be read. Never throws.
  */
 export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules): Admitted {
   const now = Date.now();
@@ -142,14 +142,15 @@ export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules
   if ('request' in checked) {
     const { firstNote, route, request } = checked;
     const { attempts, passed, tried, failure: last } = beside ?? firstNote;
-    const failure = ALL_WHYS.has(last) ? firstNote.failure : last; // that holds no longer
+    const failure = ALL_WHYS.has(last) ? firstNote.failure : last; // it is sendable again
     return { note: { ...firstNote, route, attempts, passed, tried, failure }, request };
   }
   const { firstNote = null, route = null, why: failure } = checked;
   const last = beside ?? firstNote ?? { ...NO_NOTE, came: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
   const note = { ...last, came: Math.min(last.came, now), route: route ?? last.route, failure };
-  // Its route has the secret; another that its target may be read as has not: it would be woken again and again.
+  // Its own route has the secret, but a second route for which its target may be meant has not. It would be made due again
+  // and again.
   return { note: isVerifiable(note, rules.policy()) ? { ...note, failure: 'route_gone' } : note, request: null };
 }
 

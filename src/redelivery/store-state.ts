@@ -59,7 +59,7 @@ export class StoreState {
   #slowAt = Number.NEGATIVE_INFINITY;
   #lastRoute = UNMATCHED;
   /** The bytes of the last delivery for which there was no room; null if there is room. */
-  #lacking: number | null = null;
+  #bytesTurnedAway: number | null = null;
   #nextRefresh: NodeJS.Timeout | undefined;
   /** When (epoch milliseconds) and why a delivery was last turned away because of the store; null for never. */
   lastNotStored: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
@@ -150,7 +150,8 @@ export class StoreState {
     this.#isOld = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.log.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
-    if (this.total('all').bytes + (this.#lacking ?? 0) <= this.#needs.storeSettings().maxBytes) this.#lacking = null;
+    if (this.total('all').bytes + (this.#bytesTurnedAway ?? 0) <= this.#needs.storeSettings().maxBytes)
+      this.#bytesTurnedAway = null;
     this.#tellProblem();
     this.log.flush();
     if (summary?.dropped.length === MOST_DROPPED) void this.refresh();
@@ -168,7 +169,7 @@ export class StoreState {
   get problem(): { readonly why: string; readonly kind: StoreProblem } | null {
     if (this.#problem !== null) return { why: this.#problem, kind: 'failing' };
     if (performance.now() - this.#slowAt < QUICK_FOR_MS) return { why: WHY.slow, kind: 'slow' };
-    return this.#lacking === null ? null : { why: WHY.full, kind: 'full' };
+    return this.#bytesTurnedAway === null ? null : { why: WHY.full, kind: 'full' };
   }
 
   /** Calls the store, and returns its answer; null if the call failed, which is logged. */
@@ -236,7 +237,7 @@ export class StoreState {
     const why = kind === 'failing' ? textOf(error) : WHY[kind];
     this.failureCount++;
     this.lastNotStored = { at: Date.now(), kind, why };
-    if (kind === 'full') this.#lacking = bytes;
+    if (kind === 'full') this.#bytesTurnedAway = bytes;
     if (kind === 'slow') this.#slowAt = performance.now();
     if (kind === 'failing') this.#setProblem(why);
     this.#tellProblem();
@@ -245,7 +246,7 @@ export class StoreState {
   /** Must be called when a delivery of this route was stored. */
   stored(route: string): void {
     this.#lastRoute = route;
-    this.#lacking = null;
+    this.#bytesTurnedAway = null;
     this.#tellProblem();
     this.changed();
   }

@@ -9,7 +9,7 @@ import { countedBytes, LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './sto
 
 /** The maximum number of calls in progress that tell the store of a taken delivery: a slow store would pile them up. */
 const MOST_CALLS = 1000;
-/** Bytes of the kept events that are leased at once to give way: few leases grow old behind a slow log. */
+/** Bytes of the kept (stopped, unverified, expired) events that are leased at once to give way: few leases grow old. */
 const MOST_LEASED = 32 * LEAST_BYTES;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
@@ -29,7 +29,8 @@ export interface Deferral {
 interface Incoming {
   readonly delivery: Deferrable;
   readonly failure: string;
-  readonly bytes: number;
+  /** What its body counts in the budget. */
+  readonly counted: number;
   readonly inTime: PromiseWithResolvers<StoreResult>;
   readonly atLast: PromiseWithResolvers<StoreResult>;
   /** True if the time limit passed after it was given to the store: then it may still be stored. */
@@ -58,9 +59,9 @@ export class Storing {
    * that overtake a large one could delay it beyond its time limit.
    */
   defer(delivery: Deferrable, failure: string): Deferral {
-    const bytes = countedBytes(delivery.body.buffer.byteLength);
+    const counted = countedBytes(delivery.body.buffer.byteLength);
     const [inTime, atLast] = [Promise.withResolvers<StoreResult>(), Promise.withResolvers<StoreResult>()];
-    const incoming: Incoming = { delivery, failure, bytes, inTime, atLast, isLate: false };
+    const incoming: Incoming = { delivery, failure, counted, inTime, atLast, isLate: false };
     this.#waiting.add(incoming);
     const cancel = deadline(TIME_LIMIT_MS, () => this.#endWait(incoming));
     void inTime.promise.then(cancel);
@@ -71,21 +72,21 @@ export class Storing {
   /** Begins the next ones: a quarter of the budget, or one larger body, so no hanging store fills the memory. */
   #beginNext(): void {
     for (const incoming of this.#waiting) {
-      const { bytes } = incoming;
-      if (this.#bytesAtStore > 0 && this.#bytesAtStore + bytes > this.#needs.budget.limit / 4) return;
+      const { counted } = incoming;
+      if (this.#bytesAtStore > 0 && this.#bytesAtStore + counted > this.#needs.budget.limit / 4) return;
       this.#waiting.delete(incoming);
-      this.#bytesAtStore += bytes;
+      this.#bytesAtStore += counted;
       void this.#store(incoming);
     }
   }
 
   async #store(incoming: Incoming): Promise<void> {
-    const { delivery, bytes, inTime, atLast } = incoming;
+    const { delivery, counted, inTime, atLast } = incoming;
     const result = await this.#add(incoming).catch((error: unknown) => {
-      if (!incoming.isLate) this.#storeState.notStored('failing', bytes, error);
+      if (!incoming.isLate) this.#storeState.notStored('failing', counted, error);
       return 'not stored' as const;
     });
-    this.#bytesAtStore -= bytes;
+    this.#bytesAtStore -= counted;
     if (incoming.isLate && result === 'stored') this.#storeState.log.tell('info', LATE, { route: delivery.route.path });
     inTime.resolve(result);
     atLast.resolve(result);
@@ -98,9 +99,9 @@ export class Storing {
     const { route } = delivery;
     const event = eventToStore(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
-    const bytes = record[0].length + record[1].length;
+    const recordBytes = record[0].length + record[1].length;
     // Admitted as it is before a sending: where it can never be sent, an answer of 202 would be worse than an error.
-    const isSendable = bytes <= mostSendable(this.#needs);
+    const isSendable = recordBytes <= mostSendable(this.#needs);
     const admitted = admitRecord({ ...event, record: isSendable ? record : null }, this.#needs);
     if (admitted.request === null) {
       storeState.log.tell('error', 'a delivery cannot be stored', { route: route.path, why: admitted.note.failure });
@@ -118,11 +119,11 @@ export class Storing {
     if (added === 'crowded') {
       storeState.log.tell('warn', CROWDED, { route: route.path, id });
       storeState.crowded = { at: Date.now(), route: route.path };
-    } else storeState.notStored('full', countedBytes(bytes));
+    } else storeState.notStored('full', countedBytes(recordBytes));
     return 'not stored';
   }
 
-  /** Ends the oldest kept events, each after its line, for this many bytes, until it is late. False if none ended. */
+  /** Ends the oldest kept events for this many bytes, each once its line is logged. False if none ended, or it is late. */
   async #makeRoom(incoming: Incoming, id: string, bytes: number): Promise<boolean> {
     if (incoming.isLate) return false;
     const kept = (await this.#storeState.call((store) => store.leaseKept(id, Math.min(bytes, MOST_LEASED)))) ?? [];
@@ -132,12 +133,12 @@ export class Storing {
     return freed > 0;
   }
 
-  /** Called when the time limit is over: the client has its error, and a store that has the delivery may still store it. */
+  /** Called when the time limit is over: the client gets no 202. A store that has the delivery may still store it. */
   #endWait(incoming: Incoming): void {
-    const { bytes, inTime, atLast } = incoming;
+    const { counted, inTime, atLast } = incoming;
     const { signal } = this.#storeState.shutdown;
     incoming.isLate = !this.#waiting.delete(incoming);
-    this.#storeState.notStored('slow', bytes);
+    this.#storeState.notStored('slow', counted);
     inTime.resolve('not stored');
     const giveUp = () => atLast.resolve('not stored');
     if (!incoming.isLate || signal.aborted) return giveUp();

@@ -154,7 +154,7 @@ export class StoreFile {
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
-    // This empties the log into the file, if it is still there. Of what was overwritten the log may hold all.
+    // Closing empties the log into the file, if it is still there. The log may hold all of an overwritten file.
     if (changed.length > 0 || this.#opened?.isOverwritten()) this.close();
     if (changed.includes(this.#path)) {
       // A log or index that has not changed belongs to the file that is gone.
@@ -252,12 +252,12 @@ export class StoreFile {
   }
 }
 
-/** Empties the log, which holds old bodies. Waits for no reader. Never throws: the job is done. */
+/** Empties the log, which holds old bodies. Waits for no reader. Where it fails, the next call tells the problem, if it lasts. */
 function emptyLog(database: DatabaseSync): void {
   try {
     database.exec('PRAGMA busy_timeout=0; PRAGMA wal_checkpoint(TRUNCATE)');
   } catch {
-    // The next call reports the problem, if it lasts.
+    // The job itself is done.
   }
   database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
 }

@@ -92,23 +92,23 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       const counted = store.countedBytes(record.length);
       // Alike are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
       // `total` is missing, `excess` is null, which counts as full.
-      const [stored] = sql<{ old: number | null; excess: number | null; alike: number }>`SELECT old,
+      const [before] = sql<{ old: number | null; excess: number | null; alike: number }>`SELECT old,
         (SELECT bytes FROM total) - coalesce(old, 0) + ${counted - most} AS excess,
         (SELECT count(*) FROM event WHERE id > ${`${of}-`} AND id < ${`${of}.`}) AS alike
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
-      const excess = stored?.excess ?? Infinity;
+      const excess = before?.excess ?? Infinity;
       if (excess > 0) {
         const [sum] = sql<{ kept: number }>`SELECT
           (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
           - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
         return sum !== undefined && excess <= sum.kept ? { lacking: excess } : 'full';
       }
-      if (stored?.old === null && stored.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
+      if (before?.old === null && before.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
       sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
       sql`INSERT INTO record(place, content) VALUES (last_insert_rowid(), ${record})`; // no trigger changes that
-      return stored?.old === null ? 'stored' : 'replaced';
+      return before?.old === null ? 'stored' : 'replaced';
     },
 
     /** `largest`: the maximum number of bytes in a record that is read. */
@@ -210,6 +210,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
   /** Leases an event that is free. */
   function leasedOf({ place, ...event }: Row, record: store.Leased['record']): store.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
+    // What was asked for during a lease (1) is, from the next lease on, asked for before it (2).
     sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)}, asked = min(2 * asked, 2)
       WHERE place = ${place}`;
     return { ...event, lease, record };

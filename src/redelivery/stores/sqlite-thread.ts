@@ -26,8 +26,9 @@ const port = parentPort as MessagePort;
 const never = new Int32Array(new SharedArrayBuffer(4));
 /** What has come and is not done yet. The last message is null: it closes the file. */
 const messages: (Call | null)[] = [];
-/** How long the last transaction took, in milliseconds; and how many calls were in it, and waited at its end. */
-let [took, awaited] = [0, 0];
+/** How long the last transaction took, in milliseconds; and how many calls to expect with the next: as many as were in it, and
+ * waited at its end. */
+let [took, expected] = [0, 0];
 
 function received(): number {
   for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) messages.push(next.message);
@@ -37,15 +38,15 @@ function received(): number {
 port.on('message', (first: Call | null) => {
   messages.push(first);
   while (received() > 0) {
-    // The callers of the last transaction come again one by one: a sync for the first would mean one more for the rest.
-    const until = performance.now() + (awaited > 1 ? Math.min(took, MOST_GATHER_MS) : 0);
-    while (received() < awaited && messages.at(-1) !== null && performance.now() < until)
+    // The callers of the last transaction come again one by one. Without a wait the first would get a sync of its own.
+    const until = performance.now() + (expected > 1 ? Math.min(took, MOST_GATHER_MS) : 0);
+    while (received() < expected && messages.at(-1) !== null && performance.now() < until)
       Atomics.wait(never, 0, 0, LOOK_MS);
     const calls = messages.filter((message) => message !== null);
     const isLast = messages.splice(0).at(-1) === null;
     const began = performance.now();
     if (calls.length > 0) answer(calls);
-    [took, awaited] = [performance.now() - began, calls.length + received()];
+    [took, expected] = [performance.now() - began, calls.length + received()];
     if (!isLast) continue;
     file.close();
     port.close();
@@ -62,7 +63,7 @@ function answer(calls: readonly Call[]): void {
 /** `noRoom`: why nothing can be added, if that is known already; else null. */
 function doneAll(calls: readonly Call[], noRoom: string | null): Omit<Report, 'losses'> {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
-  // Reading alone needs no lock. A lease needs no sync: without it its event is due sooner.
+  // Reading alone needs no lock. A lease needs no sync: if it is lost, its event is due sooner.
   const changing = calls.filter(({ method }) => !READS.has(method));
   const isLasting = changing.some(({ method }) => method !== 'lease' && method !== 'leaseKept');
   const kind = isLasting ? 'lasting' : changing.length > 0 ? 'lease' : 'read';

@@ -141,8 +141,8 @@ export const isLoss = (to: Change['to']) => typeof to === 'string' && to !== 'ta
 
 /**
  * `done` again, for a while, for a change that has ended this lease: its answer may have been lost. `leased`: another
- * has it, it came later, or, for a loss, a person asked for it meanwhile. Except for `done` nothing has changed, but that
- * it is asked for.
+ * has it, it was stored less than `age` ago, or, for a loss, a person asked for it meanwhile. Except for `done` nothing
+ * has changed, but that it is asked for.
  */
 export type Changed = 'done' | 'leased' | 'absent';
 
