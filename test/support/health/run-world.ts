@@ -349,8 +349,9 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const isOnly = bad === outcomes.length && !truth.hasUnknowable;
   if (isOnly && at >= (outcomes[0]?.at ?? 0) + 15 * SECOND) fails('1 no false all-clear: the only ones so far');
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
-  const isOne = outcomes[lastBad]?.isAgain === true && truth.waiting < 3;
-  if (!isOn || isOne) return;
+  // Of what is sent again two speak for themselves alone, and three others make it failed.
+  const areFew = outcomes[lastBad]?.isAgain === true && truth.waiting < 5;
+  if (!isOn || areFew) return;
   const hasEarlier = isEarlier(truth, known);
   // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
   const isMuch = hasEarlier ? truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3 : truth.goodInRow <= 8;
