@@ -67,7 +67,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
       exposed: exposure.state === 'exposed',
       exposure: exposure.state,
     },
-    routes: [...loaded.config.routes, loaded.config.unmatched].map((route) => routeStatus(route, policy, now)),
+    routes: [...loaded.config.routes, loaded.config.unmatched].map((route) => routeStatus(route, from.ruleset, now)),
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       lastMatch: lastMatch(secret.key),
@@ -94,7 +94,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
   };
 }
 
-function routeStatus(route: Route, { keyring }: Policy, at: number) {
+function routeStatus(route: Route, { policy: { keyring }, materials }: Live['ruleset'], at: number) {
   const { path, action, mode, reportUntil, methods, query, once, redeliver } = route;
   const verifies = action === 'verify';
   const live = verifies ? keyring.live(route.secrets, at) : [];
@@ -106,8 +106,9 @@ function routeStatus(route: Route, { keyring }: Policy, at: number) {
     methods,
     /** Ids of secrets that can match here, `current.previous` included. */
     secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
+    unknownIds: (route.secrets ?? []).filter((id) => materials.every((secret) => secret.id !== id)),
     liveSecrets: live.length,
-    /** Those of them that have verified a delivery here since the start. */
+    /** Those of them whose value has verified a delivery here since the start. */
     provenSecrets: live.filter(({ key }) => hasMatched(key, path)).length,
     /** Bytes; null if the route has no limit (forward, reject). */
     maxBody: verifies ? route.maxBody : null,

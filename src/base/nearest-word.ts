@@ -31,3 +31,12 @@ function isWithin(a: string, b: string, edits: number): boolean {
   const fewer = edits - 1;
   return isWithin(restOfA, restOfB, fewer) || isWithin(restOfA, b, fewer) || isWithin(a, restOfB, fewer);
 }
+
+/** The allowed path that begins most like `found`, ignoring case; null if several do, or only by their slash. */
+export function mostAlike(found: string, allowed: readonly string[]): string | null {
+  const word = found.toLowerCase();
+  const amounts = allowed.map((path) => [...path.toLowerCase(), ''].findIndex((one, at) => one !== word[at]));
+  const most = Math.max(2, ...amounts);
+  const [first = null, second] = allowed.filter((_, at) => amounts[at] === most);
+  return second === undefined ? first : null;
+}

@@ -3,7 +3,7 @@
 import type { RequestRecord } from '../core/request-record.ts';
 import type { Shown } from '../log/request-log.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { DAY, MINUTE, SECOND } from './times.ts';
+import { DAY, MINUTE, QUARTER, SECOND } from './times.ts';
 
 /** Texts are not shortened yet. They may keep a head in memory: there are only so many details, one a diagnosis. */
 export type Detail = Shown & Pick<RequestRecord, 'startedAt' | 'event' | 'departedMs' | 'renamedHeader'>;
@@ -76,9 +76,18 @@ export class Cause {
 
   /** True once, a minute after the last one, more good ones came in a row than one of a hundred that still fail takes. */
   hasCalmed(now: number): boolean {
-    if (now - this.lastAt > DAY) return true;
+    if (now - this.lastAt > DAY || this.hasRecovered(now)) return true;
     const share = this.times / (this.times + this.between + 2);
     return this.since > LEAST_GOOD && now - this.lastAt >= MINUTE && (1 - share) ** this.since <= 1 / 100;
+  }
+
+  /** After an unbroken row: as many good ones, or four. Three and four come in one of 45 where a third is bad. Else 0. */
+  get outage(): number {
+    return this.times > 1 && this.between === 0 ? Math.max(4, Math.min(this.times, LEAST_GOOD + 1)) : 0;
+  }
+
+  hasRecovered(now: number, good = this.outage): boolean {
+    return this.outage > 0 && this.since >= good && now - this.lastAt >= QUARTER;
   }
 
   /** How many good ones in a row end it, by its share; 0 once they came, or the app took each bad one later. */

@@ -6,7 +6,7 @@ import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { shownPath } from '../core/request-record.ts';
 import { reports, UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import type { Cause, Detail } from './causes.ts';
+import { type Cause, type Detail, FEW } from './causes.ts';
 import { causesOf, FIND, type Finding, type Findings, finding, LOST, PORT } from './diagnoses.ts';
 import { type Episode, KEPT } from './episode.ts';
 import { AT_ONCE, type RouteLedger, wentAstray } from './ledger.ts';
@@ -34,12 +34,20 @@ export function episodes(input: Input): readonly Finding[] {
     // Since a reload report mode lets pass what was refused for its signature.
     const isLetting = facts.routes.some((route) => route.path === path && reports(route, facts.now));
     const isLet = ({ detail: { reason } }: Cause) => isLetting && reason !== 'none' && REASONS[reason].status === 401;
+    const isBack = (one: Cause) => reachable && one.detail.upstreamFailure === 'connect' && one.hasRecovered(now, FEW);
     // What failed at a path that a route takes since a reload is judged there; its losses stay.
     const isHere = ({ detail }: Cause) => path !== UNMATCHED || ledger.routeFor(detail.path) === UNMATCHED;
     const told = episode.told(now).toSorted((one, other) => lasts(other) - lasts(one));
-    const stateOf = (one: Cause) => (one.isFailed && !isLet(one) ? 'failed' : 'warning');
+    const stateOf = (one: Cause) =>
+      one.isFailed && !isLet(one) && !isBack(one) && !isTaken(one, input) ? 'failed' : 'warning';
     return told.filter(isHere).map((cause) => caused({ path, known, episode, state: stateOf(cause) }, cause, input));
   });
+}
+
+/** True if the path for which it was refused is taken since a reload. */
+function isTaken({ detail: { reason, path: refused }, lastAt }: Cause, input: Input): boolean {
+  if (reason !== 'route_rejected' || input.facts.reloads.every((at) => at < epoch(input, lastAt))) return false;
+  return input.facts.routes.some(({ path, action }) => path === input.ledger.routeFor(refused) && action !== 'reject');
 }
 
 export function* deliveryFindings(input: Input): Findings {
@@ -79,12 +87,13 @@ function caused({ path, state, known: { outcomes, slow }, episode }: Failing, ca
     left,
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(epoch(input, first.began), facts, good),
-    latest > lastAt ? '' : passedSince(cause, now),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
+    latest > lastAt ? '' : passedSince(cause, state, now),
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
   const unsaid = [...(cause.lost === 0 ? [FIND, LOST] : []), cause.between + cause.since > 0 ? PORT : ''];
   const found = { ...finding(state, diagnosis, parts.join(''), path), began: epoch(input, first.began), unsaid };
+  if (isTaken(cause, input)) return { ...found, remedy: 'The path is taken now: the next deliveries tell.' };
   return left === STILL ? { ...found, remedy: RUN } : found;
 }
 
@@ -102,12 +111,15 @@ function whereTo(path: string, facts: Facts, detail: Detail): string {
   return detail.path === path ? path : `${path}, or like those but sent to ${shownPath(detail.path)},`;
 }
 
-function passedSince({ since: good, due, isRefusal, lastAt }: Cause, now: number): string {
-  if (good === 0) return '';
+function passedSince(cause: Cause, state: Finding['state'], now: number): string {
+  const { since: good, due, outage, isRefusal, lastAt } = cause;
+  if (good === 0 && now - lastAt < 5 * MINUTE) return '';
   const ends = [due === 0 ? '' : `after ${due} in a row`, now - lastAt >= MINUTE ? '' : 'a minute after that one'];
   const what = isRefusal ? `was refused ${good} came through` : `failed the app took ${good}`;
-  const least = due > KEPT ? ', or after a day' : '';
-  return ` Since the last that ${what}; this is over ${ends.filter(Boolean).join(' and ')}${least}.`;
+  const before =
+    state === 'failed' && outage > good ? `a warning after ${outage} in a row and ${spanText(QUARTER)}, and ` : '';
+  const end = `${ends.filter(Boolean).join(' and ')}${due > KEPT ? ', or after a day' : ''}`;
+  return ` ${good === 0 ? 'This' : `Since the last that ${what}; this`} is ${before}over ${end}.`;
 }
 
 /** What became of some requests of one cause, as the begin of a sentence. */

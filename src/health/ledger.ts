@@ -1,6 +1,7 @@
 // The ledger: what became of what. It tells deliveries from strangers' requests, and keeps the outcomes of each. The
 // memory is constant under any flood, and a delivery that the app took allocates nothing while its sender looks the same.
 // Times are milliseconds of the monotonic clock.
+import { mostAlike } from '../base/nearest-word.ts';
 import { FATES, type Fate, fateOf, isUntaken } from '../core/fate-by-status.ts';
 import { type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import { PROBE_AGENT } from '../core/permit.ts';
@@ -54,6 +55,7 @@ export class Ledger {
   /** As of the start, or the last reload; null before they are told. */
   #table: RouteTable | null = null;
   #configured: ReadonlyMap<string, Route> | null = null;
+  #verified: readonly string[] = [];
   /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
   readonly outside = new Map<string, Tally>();
   /**
@@ -109,6 +111,7 @@ export class Ledger {
   keepOnly(table: RouteTable, now = performance.now()): void {
     this.#table = table;
     this.#configured = new Map(table.all.map((route) => [route.path, route]));
+    this.#verified = table.all.flatMap(({ path, action }) => (action === 'verify' && path !== UNMATCHED ? path : []));
     if (this.senders.areOnlyOutside(this.#configured)) {
       this.senders = new Senders();
       this.#early.length = 0;
@@ -263,12 +266,12 @@ export class Ledger {
     return tally;
   }
 
-  /** Counts on the route of its path, which it may have since a reload; else on the one that last accepted such a delivery. */
+  /** Counts on the route of its path, now or before a reload, or most like it; else on that which last took such a one. */
   #refuseDelivery(detail: Detail, ofLook: string, at: number): void {
     const { path, reason, rule } = detail;
     const route = this.#routeOf(detail);
     const isAstray = route === '' || wentAstray({ route, path, reason, rule });
-    const own = isAstray ? (this.senders.places.find(path)?.route ?? ofLook) : route;
+    const own = isAstray ? (this.senders.places.find(path)?.route ?? mostAlike(path, this.#verified) ?? ofLook) : route;
     this.#bad(own, detail, reason === 'none' ? 'turnedAway' : 'refused', at);
   }
 

@@ -10,14 +10,16 @@ import { ago, DAY, dateText, HOUR, nearly, spanText } from './times.ts';
 /** Routes that lack the same secrets share an item. */
 export function* withoutLiveSecret({ facts }: Input): Findings {
   const { routes, secrets, now } = facts;
-  const alike = (route: RouteFacts) => `${reports(route, now)} ${route.secretIds}`;
+  const alike = (route: RouteFacts) => `${reports(route, now)} ${route.secretIds} ${route.unknownIds}`;
   // `secretIds` has only usable secrets, so if it is empty, every unusable secret is named.
   const unusable = secrets.filter(({ state }) => state === 'unusable').map(({ id }) => id);
   for (const lacking of Map.groupBy(routes.filter(isWithout), alike).values()) {
     const [ids = []] = lacking.map(({ secretIds }) => secretIds);
+    const [unknown = []] = lacking.map(({ unknownIds }) => unknownIds);
     const outside = secrets.filter(({ id }) => ids.includes(id)).flatMap((secret) => whyNotLive(secret) ?? []);
     const listed = (ids.length === 0 ? unusable : ids).join(', ');
-    const missing = listed === '' ? 'it lists none' : `${listed} cannot be used`;
+    const lists = `it lists ${unknown.length === 0 ? 'none' : `${unknown.join(', ')}, which no secret has`}`;
+    const missing = listed === '' || unknown.length > 0 ? lists : `${listed} cannot be used`;
     const why = outside.length > 0 ? `${outside.join(', ')}; ${clockText(now, dateText)}` : missing;
     const only = lacking.some((route) => reports(route, now));
     const effect = only ? 'so nothing there is verified' : 'so senders get 503';

@@ -65,11 +65,12 @@ export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'ru
   return isWhole ? hint : `${meaning} (${hint})`;
 }
 
-/** The changes in this proxy (start, reloads, secrets) in a span of epoch milliseconds, the last one first. */
-function changesIn({ startedAt, reloads, secrets }: Facts, from: number, to: number) {
+/** What changed in this proxy, or began and ended by its date, in a span of epoch milliseconds, the last one first. */
+function changesIn({ startedAt, reloads, secrets, routes }: Facts, from: number, to: number) {
   const all = [
     { at: startedAt, what: 'the start' },
     ...reloads.map((at) => ({ at, what: 'a reload' })),
+    ...routes.map(({ path, reportUntil: at }) => ({ at, what: `${path} began to enforce (reportUntil)` })),
     ...secrets.flatMap(({ id, changedAt, notBefore, notAfter }) => [
       { at: changedAt, what: `secret ${id} changed` },
       { at: notBefore, what: `secret ${id} began` },

@@ -144,6 +144,7 @@ export const NOTIFY: RouteFacts = {
   reportUntil: null,
   methods: ['POST'],
   secretIds: ['current'],
+  unknownIds: [],
   liveSecrets: 1,
   provenSecrets: 1,
   maxBody: 1 << 20,

@@ -351,7 +351,7 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
   // Of what is sent again two speak for themselves alone, and three others make it failed.
   const areFew = outcomes[lastBad]?.isAgain === true && truth.waiting < 5;
-  if (!isOn || areFew) return;
+  if (!isOn || areFew || wasOutage(truth.rows.get(fault), truth, at)) return;
   const hasEarlier = isEarlier(truth, known);
   // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
   const isMuch = hasEarlier ? truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3 : truth.goodInRow <= 8;
@@ -375,7 +375,7 @@ function checkCalm({ world, truth, at, own, wasFailed, fails }: Checked, known: 
     const isFresh = rows.length > 0 && !truth.hasUnknowable && rows.every(({ firstAt }) => at - firstAt < 10 * SECOND);
     const isInRow = truth.badRun >= 2 && at >= truth.secondOfRun + 10 * SECOND;
     if (isFresh && !isInRow && !wasFailed) fails(`4 steady: ${id} failed at its first ones`);
-    const isEnd = (row: Row) => hasEnded(row, world, at);
+    const isEnd = (row: Row) => hasEnded(row, world, at) || wasOutage(row, truth, at - MINUTE);
     if (rows.length > 0 && rows.every(isEnd)) fails(`6 it ends: ${id}, after good ones`);
     const isAlone = [...truth.rows.values()].every((row) => rows.includes(row) || isEnd(row));
     // What is sent again in vain says how the app is now.
@@ -399,6 +399,12 @@ const isFew = ({ bad, good }: Row) => bad + good >= 100 && bad / (bad + good) <=
 function hasEnded({ bad, good, since, lastAt }: Row, { faults }: World, at: number): boolean {
   const least = Math.min(bad / (bad + good - since), ...faults.map(({ share }) => share));
   return at - lastAt >= 6 * MINUTE && since >= 30 / least;
+}
+
+/** One row of bad ones, and as many good ones after it, or four. A third that is bad looks so once in 45 times. */
+function wasOutage(row: Row | undefined, { hasUnknowable, early }: Truth, at: number): boolean {
+  if (row === undefined || hasUnknowable || early.length > 0 || row.good !== row.since) return false;
+  return row.bad > 1 && row.since >= Math.max(4, row.bad) && at - row.lastAt >= 15 * MINUTE;
 }
 
 /** The app accepted no connections, and since then it has failed otherwise. */

@@ -460,6 +460,10 @@ type Stored = Coming & {
   readonly outcome: Outcome;
 };
 
+/** Of several routes a mistyped path is nearest to that of its own. */
+const mistyped = ({ reload }: World, { sender }: Coming, { reason }: Changes): Changes =>
+  reason === 'route_rejected' && reload === 'route' ? { path: sender.path?.replace('o', '') ?? '' } : {};
+
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
   const { at, sender, look, address, fault } = coming;
   const known = { look, address, isStored: false, startedAt: at };
@@ -472,7 +476,7 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
   if (side === 'front') {
     const hasChanged = world.faults[fault]?.kind === 'another version';
     const version = hasChanged ? { userAgent: `${sender.userAgent}.1` } : {};
-    const record = refused({ ...sender, ...version, ...changes });
+    const record = refused({ ...sender, ...version, ...changes, ...mistyped(world, coming, changes) });
     const reported = { ...record, decision: 'reported', status: 200, upstreamStatus: 200 } as const;
     if (world.report && record.status === 401) return [{ at, kind: 'request', record: reported, outcome: null }];
     return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable, isProven } }];

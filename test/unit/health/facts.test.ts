@@ -11,7 +11,7 @@ import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { reasonText } from '../../../src/health/sentences.ts';
 import { tableOf } from '../core/fixtures.ts';
 import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
-import { judgedAfter, times } from './fixtures.ts';
+import { type Coming, judgedAfter, times } from './fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
 
@@ -30,6 +30,8 @@ test('why no secret is live is told, with the clock, and until when senders may 
   expect(headline({ routes: [{ ...NOTIFY, secretIds: [], liveSecrets: 0 }] })).toMatch(
     /^failed: No secret is live on \/notify, so senders get 503: it lists none\./,
   );
+  const mistyped = { ...NOTIFY, secretIds: [], unknownIds: ['curent'], liveSecrets: 0 };
+  expect(headline({ routes: [mistyped] })).toMatch(/: it lists curent, which no secret has\. Put a value/);
   expect(headline({ routes: [{ ...NOTIFY, mode: 'report', liveSecrets: 0 }] })).toContain(
     ' so nothing there is verified',
   );
@@ -838,6 +840,59 @@ test('a route is red no longer than one that still fails as often would take so 
     [12, 9],
   ] as const)
     expect([said(bad, good - 1), said(bad, good, 59), said(bad, good)]).toEqual(['failed', 'failed', 'warning']);
+});
+
+test('an outage that ended is red until as many good ones came as were lost, and says so before the first', () => {
+  const at = (amount: number, one: RequestRecord) => times(amount, one, 900, 'look');
+  const said = (one: RequestRecord, good: number, bad = 4) => {
+    const [{ state, message } = { state: '', message: '' }] = judgedAfter([
+      ...[...at(24, accepted()), ...at(bad, one), ...at(good, accepted())],
+    ]).advice;
+    return `${state}${/ [^.]*over[^.]*/.exec(message)?.[0]}`;
+  };
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
+  expect(said(fails, 0)).toBe('failed This is a warning after 4 in a row and 15 min, and over after 11 in a row');
+  expect(said(fails, 3)).toMatch(
+    /^failed Since the last that failed the app took 3; this is a warning after 4 in a row/,
+  );
+  expect(said(fails, 4)).toMatch(/^warning Since the last that failed the app took 4; this is over after 11 in a row/);
+  expect([said(fails, 3, 3), said(fails, 4, 3)].map((text) => text.slice(0, 7))).toEqual(['failed ', 'warning']);
+  // Where it refused connections, that it accepts them again is evidence, too.
+  const down = accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' });
+  expect([said(down, 2, 8), said(down, 3, 8)].map((text) => text.slice(0, 7))).toEqual(['failed ', 'warning']);
+  // With a good one between bad ones it is a share.
+  expect(headOf(judgedAfter([...at(3, fails), accepted(), ...at(2, fails), ...at(5, accepted())]))[0]).toBe('failed');
+});
+
+test('a delivery to a mistyped path is told on the route whose path is most like it, and only what comes there ends it', () => {
+  const routes = tableOf(['/a', '/b'], 'reject');
+  const on = (route: string) => accepted({ route, path: route });
+  const astray = refused({ reason: 'route_rejected', route: 'unmatched', path: '/A-typo', status: 404 });
+  const told = (...came: readonly Coming[]) =>
+    judgedAfter([routes, on('/a'), on('/b'), ...times(5, astray, ...times(22, on('/b'), 11)), ...came]).advice.flatMap(
+      ({ id, state, route, message }) =>
+        id === 'other-address' ? [state, route, /last (\d+) .*\/A-typo/.exec(message)?.[1]] : [],
+    );
+  expect(told()).toEqual(['failed', '/a', '5']);
+  expect(told(...times(130, on('/b'), 11))).toEqual(['failed', '/a', '5']);
+  expect(told(...times(14, on('/a'), 60))).toEqual([]);
+});
+
+test('the remedy is not told again once a reload takes the path, and the end of report mode is a change', () => {
+  const astray = refused({ reason: 'route_rejected', route: 'unmatched', path: '/notify', status: 404 });
+  const wrong = [tableOf(['/hooks'], 'reject'), accepted({ route: '/hooks', path: '/hooks' }), ...times(3, astray, 20)];
+  const first = ({ advice: [one] }: ApiStatus) => [one?.state, one?.remedy.slice(0, 21)];
+  expect(first(judgedAfter(wrong))).toEqual(['failed', 'Is the address at Ent']);
+  const corrected = [...wrong, tableOf(['/hooks', '/notify'], 'reject'), 400];
+  const routes = [NOTIFY, { ...NOTIFY, path: '/hooks' }];
+  expect(first(judgedAfter(corrected, { routes, reloads: [NOW - 390_000] }))).toEqual([
+    'warning',
+    'The path is taken now',
+  ]);
+  const enforced = { routes: [{ ...NOTIFY, mode: 'report', reportUntil: NOW - 100_000 } as const] };
+  expect(headOf(judgedAfter([accepted(), refused({ startedAt: performance.now() }), 12], enforced)).join(' ')).toMatch(
+    / s after \/notify began to enforce \(reportUntil\)/,
+  );
 });
 
 test('what report mode lets pass since a reload is red no more', () => {
