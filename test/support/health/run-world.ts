@@ -216,11 +216,13 @@ class Run {
     if (fate === 'duplicate') for (const one of [client, `${userAgent} ${contentType}`]) this.#used.set(one, route);
   }
 
-  /** The route on which it counts: its own, else that of its path, else the one that its sender used last. */
+  /** The route on which it counts: its own, else that of its path, mistyped or not, else the one that its sender used last. */
   #routeOf({ fate, route, path }: RequestRecord, { address, look }: Outcome): string | undefined {
     if (fate !== 'none' || route !== UNMATCHED) return route;
     if (this.#left === null) return undefined;
-    const place = [true, false].map((isAfter) => routing(this.#world, isAfter)).find((one) => one.path === path);
+    const place = [true, false]
+      .map((isAfter) => routing(this.#world, isAfter))
+      .find((one) => [one.path, one.path.replace('o', '')].includes(path));
     return place?.route ?? this.#used.get(path === '' ? address : look);
   }
 
