@@ -54,7 +54,7 @@ export function* secretFindings({ facts, ledger }: Input): Findings {
 function ofSecret(secret: SecretFacts, s: Facts, ledger: Ledger): Finding | null {
   const { id, state, source, problem, notAfter } = secret;
   if (problem !== null) {
-    const message = `Secret ${id}${state === 'unusable' ? ' cannot be used' : ''} (${source}): ${problem}.`;
+    const message = `Secret ${id}${state === 'unusable' ? ' cannot be used' : ''}${id === source ? '' : ` (${source})`}: ${problem}.`;
     // One whose value is in use concerns its own routes; the start, or the reload that failed, found it.
     const routes = state === 'unusable' ? s.routes : routesOf(secret, s);
     const began = s.lastReload?.error == null ? s.startedAt : s.lastReload.at;

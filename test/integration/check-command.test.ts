@@ -149,7 +149,7 @@ describe.concurrent('check --wait', () => {
     const lacking = await check(proxy);
     expect(lacking.states.filter((state) => !state.endsWith('ok'))).toEqual(['secret-problem failed']);
     expect(lacking.messages).toMatch(
-      /^Secret .*\nSo no-live-secret: No secret is live on \/notify, unmatched.*\nSo not-ready: Not ready/,
+      /^Secret directory \S+ cannot be used: .*\nSo no-live-secret: No secret is live on \/notify, unmatched.*\nSo not-ready: Not ready/,
     );
     let questions = 0;
     const { adminPort, close } = await relay(proxy, () => {
