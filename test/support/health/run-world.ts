@@ -108,9 +108,9 @@ class Run {
     const said = all.filter((one) => !isLeft(one));
     const headline = said.find(({ state }) => state !== 'note') ?? { id: '', state: 'ok' };
     const isFailed = said.some(({ state }) => state === 'failed');
-    // Once all was taken later the next bad one begins anew; and of the first ones nobody knows enough.
+    // Once all was taken later the next bad one begins anew; of the first ones nobody knows enough, and what is old ends.
     if (truth.isSettled(at)) this.#flips.clear();
-    else if (isFailed !== this.#wasFailed && truth.accepted > 0 && truth.bad >= 3) {
+    else if (isFailed !== this.#wasFailed && truth.accepted > 0 && truth.bad >= 3 && !truth.isOld(at)) {
       const fault = truth.outcomes[truth.lastBad]?.fault ?? null;
       this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
     }
@@ -342,8 +342,12 @@ function checkFault(checked: Checked, isFailed: boolean): void {
 /** Refusals from before the first acceptance may have been judged again, and opened the episode. */
 const isEarlier = (truth: Truth, known: OfFault) => known.hasEarlier || truth.hasUnknowable;
 
-/** The share of bad ones since the fault's first. */
-const shareOf = (truth: Truth, known: OfFault) => (truth.bad - known.badBefore) / (truth.outcomes.length - known.first);
+/** The share of bad ones since the fault's first, without those of others that may be over by now. */
+function shareOf({ rows, outcomes }: Truth, { first }: OfFault, fault: number): number {
+  const isOver = (nth: number | null) => nth !== null && nth !== fault && (rows.get(nth)?.since ?? 0) > 8;
+  const all = outcomes.slice(first).filter((one) => !isOver(one.fault));
+  return all.filter(({ isBad }) => isBad).length / all.length;
+}
 
 function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfFault, fault: number): void {
   const { outcomes, bad, lastBad } = truth;
@@ -357,7 +361,7 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const hasEarlier = isEarlier(truth, known);
   // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
   const isMuch = hasEarlier ? truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3 : truth.goodInRow <= 8;
-  if (at >= known.third + 15 * SECOND && shareOf(truth, known) >= 1 / 3 && isMuch)
+  if (at >= known.third + 15 * SECOND && shareOf(truth, known, fault) >= 1 / 3 && isMuch)
     fails('1 no false all-clear: failed');
   const isAlone = world.faults.length === 1 && !hasEarlier && !world.restart;
   if (isAlone && (world.faults[0]?.share ?? 0) >= 1 / 3 && at >= known.tenth + 15 * SECOND)
@@ -432,9 +436,12 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
   const [most = null, last = null, ...before] =
     headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0 ? truth.lastFaults() : [];
-  // The commonest, the last one, what may be red for a minute yet, and of the others what the commonest may follow from.
-  const recent = [...truth.rows].flatMap(([nth, { lastAt }]) =>
-    at - lastAt < MINUTE || world.faults[nth]?.kind === 'poison' ? [nth] : [],
+  // The commonest, the last one, what may be red for a minute yet, what most met of those few that the commonest let pass to
+  // the app, and of the others what the commonest may follow from.
+  const isBehind = ({ isOfApp, bad, good, since }: Row) =>
+    isOfApp && truth.rows.get(most ?? -1)?.isOfApp === false && since <= 8 && bad > good - since;
+  const recent = [...truth.rows].flatMap(([nth, row]) =>
+    at - row.lastAt < MINUTE || isBehind(row) || world.faults[nth]?.kind === 'poison' ? [nth] : [],
   );
   const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last, ...recent]);
   const causes = [

@@ -479,7 +479,8 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
     const record = refused({ ...sender, ...version, ...changes, ...mistyped(world, coming, changes) });
     const reported = { ...record, decision: 'reported', status: 200, upstreamStatus: 200 } as const;
     if (world.report && record.status === 401) return [{ at, kind: 'request', record: reported, outcome: null }];
-    return [{ at, kind: 'request', record, outcome: { ...known, fault, isVerified: false, isUnprovable, isProven } }];
+    const outcome = { ...known, address: record.connectionAddress, fault, isVerified: false, isUnprovable, isProven };
+    return [{ at, kind: 'request', record, outcome }];
   }
   const record = accepted({ ...sender, ...changes });
   const isStored =
