@@ -23,6 +23,7 @@ const explain = (...argv: string[]) => ran(run, [...argv, '--config', join(folde
 const header = (line: string) => `--header=${line}`;
 const PREFIX = header('X-Forwarded-Prefix: /shop');
 const HEX = header(`Entrupy-Signature: SHA256:${'a1'.repeat(32)}`);
+const HOSTS = [header('Host: a'), header('Host: b')];
 const LARGE = header(`X-Large: ${'x'.repeat(20_000)}`);
 const NEEDED = /^header +x-forwarded-prefix\nhint +route \/notify needs allowHeaders: \[x-forwarded-prefix\]/m;
 const IS_HEX = /^hint +the signature is hex, not base64$/m;
@@ -30,12 +31,7 @@ const BY_PARSER = /^rule +parser, on every route: it stops /m;
 
 test.each<[what: string, args: readonly string[], end: string, said?: RegExp]>([
   ['a header that the route does not allow', ['POST', '/notify', PREFIX], '400 bad_request\n', NEEDED],
-  [
-    'two hosts',
-    ['POST', '/notify', header('Host: a'), header('Host: b')],
-    '400 bad',
-    /^rule +one-host, on every route: /m,
-  ],
+  ['two hosts', ['POST', '/notify', ...HOSTS], '400 bad_request\n', /^rule +one-host, on every route: /m],
   ['a query, before the method', ['PUT', '/notify?a=b'], '400 bad_request\n', /^rule +query, on \/notify: it stops /m],
   ['a signature in another form', ['POST', '/notify', HEX], '401 malformed_signature\n', IS_HEX],
   ['the same, reported', ['POST', '/trial', HEX], 'forwarded, reported as malformed_signature\n', IS_HEX],

@@ -1,6 +1,6 @@
 // `probe` against a real server on loopback: the request it sends, its output and its exit code.
 import { rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type RequestListener, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../../src/commands/probe.ts';
@@ -23,10 +23,21 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${port}/notify?x=1`;
 }
 
-const answering = (status: number, body = '') =>
-  serve((request, response) => {
-    request.resume().on('end', () => response.writeHead(status).end(body));
+/** The requests that came, with their bodies in latin1. */
+const seen: { method: string | undefined; headers: IncomingHttpHeaders; body: string; signature: unknown }[] = [];
+beforeEach(() => void seen.splice(0));
+
+const recording = (answer: (isSigned: boolean, response: ServerResponse) => unknown) =>
+  serve(async (request, response) => {
+    const { method, headers } = request;
+    const body = Buffer.concat(await request.toArray());
+    const signature = headers['entrupy-signature'];
+    seen.push({ method, headers, body: body.toString('latin1'), signature });
+    answer(signature === sign(SECRET, body), response);
   });
+
+const answering = (status: number, body = '') => recording((_, response) => response.writeHead(status).end(body));
+const takingSigned = () => recording((isSigned, response) => response.writeHead(isSigned ? 200 : 401).end());
 
 const probe = (...args: string[]) => ran(run, args, { env: { HOOK: SECRET } });
 
@@ -52,12 +63,7 @@ describe('success and failure', () => {
 });
 
 test('it sends one POST of JSON, signed if a secret is given, and does not print the secret', async () => {
-  const seen: { headers: IncomingHttpHeaders; body: string; method: string | undefined }[] = [];
-  const url = await serve(async (request, response) => {
-    const body = Buffer.concat(await request.toArray()).toString();
-    seen.push({ headers: request.headers, body, method: request.method });
-    response.end();
-  });
+  const url = await answering(200);
   const { code, stdout } = await probe('--url', url, '--secret-env', 'HOOK');
   await probe('--url', url);
   expect({ code, stdout }).toEqual({ code: 0, stdout: `ok: expected 2xx, got 200 (signed POST ${url})\n` });
@@ -65,26 +71,19 @@ test('it sends one POST of JSON, signed if a secret is given, and does not print
     { method: 'POST', body: BODY, headers: { 'content-type': 'application/json', 'content-length': '35' } },
     { method: 'POST', body: BODY },
   ]);
-  expect(seen.map(({ headers }) => headers['entrupy-signature'])).toEqual([sign(SECRET, BODY), undefined]);
+  expect(seen.map(({ signature }) => signature)).toEqual([sign(SECRET, BODY), undefined]);
 });
 
 test('--body sends the bytes of a file, signed; one that is missing is a usage error', async () => {
-  const bodies: string[] = [];
-  const agents: unknown[] = [];
-  const url = await serve(async (request, response) => {
-    const body = Buffer.concat(await request.toArray());
-    bodies.push(body.toString('latin1'));
-    agents.push(request.headers['user-agent']);
-    response.writeHead(request.headers['entrupy-signature'] === sign(SECRET, body) ? 200 : 401).end();
-  });
+  const url = await takingSigned();
   const file = join(directory, 'event.json');
   const event = Buffer.from('{"odd":"\xff\n"}\r\n', 'latin1');
   await writeFile(file, event);
   expect(await probe('--url', url, '--secret-env', 'HOOK', '--body', file)).toMatchObject({ code: 0, stderr: '' });
-  expect(bodies).toEqual([event.toString('latin1')]);
+  expect(seen.map(({ body }) => body)).toEqual([event.toString('latin1')]);
   // One without a signature is nobody's delivery, and says so.
   expect(await probe('--url', url, '--unsigned', '--body', file, '--expect', '401')).toMatchObject({ code: 0 });
-  expect(agents).toEqual([undefined, 'entrupy-signature-proxy']);
+  expect(seen.map(({ headers }) => headers['user-agent'])).toEqual([undefined, 'entrupy-signature-proxy']);
   const missing = await probe('--url', url, '--body', join(directory, 'none'));
   expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/cannot read the body from .*none: /) });
 });
@@ -93,32 +92,19 @@ describe('a directory of secrets', () => {
   const OTHER = 'another secret that nothing takes any more';
   const put = (files: Readonly<Record<string, string>>) =>
     Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(directory, name), text)));
-  /** The signatures of the requests that came. */
-  const seen: unknown[] = [];
-  const takingOnly = (secret: string) =>
-    serve((request, response) => {
-      seen.push(request.headers['entrupy-signature']);
-      const isSigned = request.headers['entrupy-signature'] === sign(secret, BODY);
-      request.resume().on('end', () => response.writeHead(isSigned ? 200 : 401).end());
-    });
   const refused = () => ['--secret-file', directory, '--expect-not', '401'];
 
   test('is tried secret by secret until one succeeds, and the output says which', async () => {
-    await put({
-      current: OTHER,
-      next: SECRET,
-      third: 'a secret that is not tried',
-      '.hidden': 'a file that is no secret',
-    });
-    const url = await takingOnly(SECRET);
+    await put({ current: OTHER, next: SECRET, third: 'a secret that is not tried', '.hidden': 'no secret' });
+    const url = await takingSigned();
     const stdout = `ok: expected anything but 401, got 200 (signed POST ${url}, with next)\n`;
     expect(await probe('--url', url, ...refused())).toEqual({ code: 0, stdout, stderr: '' });
-    expect(seen.splice(0)).toHaveLength(2);
+    expect(seen).toHaveLength(2);
   });
 
   test('fails if every secret is refused, and if it holds none', async () => {
     await put({ current: OTHER, next: `${OTHER}, either` });
-    const url = await takingOnly(SECRET);
+    const url = await takingSigned();
     const stdout = `failed: expected anything but 401, got 401 (signed POST ${url}, with each of 2 secrets)\n`;
     expect(await probe('--url', url, ...refused())).toMatchObject({ code: 1, stdout });
     for (const name of ['current', 'next']) await rm(join(directory, name));

@@ -75,40 +75,34 @@ describe('with a configuration', () => {
     expect(odd.stdout).toMatch(/^invalid: no_live_secret\n/);
   });
 
-  test.each<[what: string, path: string, lines: readonly string[], body: string, stdout: RegExp]>([
+  test.each<[what: string, path: string, line: string, body: string, stdout: RegExp]>([
     [
       'of a body that the proxy had not read, only the form is told',
       '/notify',
-      [`Entrupy-Signature: SHA256:${Buffer.from(sign(CURRENT, BODY).slice(7), 'base64').toString('hex')}`],
+      `Entrupy-Signature: SHA256:${Buffer.from(sign(CURRENT, BODY).slice(7), 'base64').toString('hex')}`,
       '',
       /^invalid: malformed_signature\nhint: the signature is hex, not base64\n$/,
     ],
     [
       'a renamed header is named',
       '/notify',
-      [`X-Hook-Signature: ${sign(CURRENT, BODY)}`],
+      `X-Hook-Signature: ${sign(CURRENT, BODY)}`,
       BODY,
       /^invalid: missing_signature\nhint: its signature came in X-Hook-Signature, so something in front/,
     ],
     [
       'the secret of another route is named',
       '/notify',
-      [`Entrupy-Signature: ${sign(FUTURE, BODY)}`],
+      `Entrupy-Signature: ${sign(FUTURE, BODY)}`,
       BODY,
       /^invalid: signature_mismatch\nhint: signed with secret "other" of another route\n$/,
     ],
-    [
-      'each route has its secrets',
-      '/other',
-      [`Entrupy-Signature: ${sign(FUTURE, BODY)}`],
-      BODY,
-      /^valid\nsecret: other/,
-    ],
-  ])('a whole request: %s', async (what, path, lines, body, stdout) => {
+    ['each route has its secrets', '/other', `Entrupy-Signature: ${sign(FUTURE, BODY)}`, BODY, /^valid\nsecret: other/],
+  ])('a whole request: %s', async (what, path, line, body, stdout) => {
     const routes = '[{ path: /notify, secrets: [current] }, { path: /other, secrets: [other] }]';
     const secrets = '[{ id: current, env: CURRENT }, { id: other, env: FUTURE }]';
     const config = put('routes.yaml', `secrets: ${secrets}\nroutes: ${routes}\n`);
-    const head = [`POST ${path} HTTP/1.1`, 'Host: a', `Content-Length: ${BODY.length}`, ...lines, '', body];
+    const head = [`POST ${path} HTTP/1.1`, 'Host: a', `Content-Length: ${BODY.length}`, line, '', body];
     const request = put(`${what}.http`, head.join('\r\n'));
     const found = await ran(run, ['--request', request, '--config', config], { env, stdin: '' });
     expect(found.stdout).toMatch(stdout);
