@@ -147,14 +147,6 @@ function promisesOf(name: 'memory' | RedisProgram): void {
       expect(await deliver(on.proxy, `${status}`)).toEqual(DUPLICATE);
     });
 
-    test('after a truncated response a retry goes through', async () => {
-      on.upstream.script('broken', (response) => {
-        response.writeHead(200, { 'Content-Length': 100 }).write('some', () => response.socket?.destroy());
-      });
-      expect((await deliver(on.proxy, 'broken')).status).toBe(0);
-      expect(await deliver(on.proxy, 'broken')).toEqual(DELIVERED);
-    });
-
     test('a body that ends by close counts if it is closed, not if it is reset', async () => {
       const start = 'HTTP/1.1 200 OK\r\n\r\n';
       on.upstream.script(

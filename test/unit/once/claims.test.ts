@@ -131,18 +131,6 @@ describe('a burst of one event', () => {
     expect(all.failures).toBe(0);
   });
 
-  test('waits for a delivery with at most sixteen bodies, whenever they came', async () => {
-    const { admit } = deliveries({ claim: async () => 'first' as const });
-    const early = Array.from({ length: 40 }, () => admit());
-    const first = await early[0];
-    const late = Array.from({ length: 10 }, () => admit());
-    expect((await Promise.all(late)).map(kindOf)).toEqual(Array(10).fill('refuse'));
-    claimOf(first ?? { kind: 'stopped' }).delivered();
-    const kinds = (await Promise.all(early)).map(kindOf);
-    const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
-    expect([count('deliver'), count('duplicate'), count('refuse')]).toEqual([1, 16, 23]);
-  });
-
   test('waits in the same way for a delivery in another process', async () => {
     const { promise, resolve } = Promise.withResolvers<ClaimAnswer>();
     const claims: Promise<ClaimAnswer>[] = [Promise.resolve('busy')];
