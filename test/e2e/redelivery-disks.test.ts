@@ -21,6 +21,8 @@ import {
   recordsIn,
   redeliver,
   results,
+  stopped,
+  untaken,
 } from '../support/redelivery/proxy.ts';
 
 const test = base.extend('disk', ({ directory }) => faultyDisk(directory));
@@ -75,8 +77,7 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     disk.fault();
     await eventually(async () => (await redeliver(proxy)) && (await deferred(proxy)).waiting, 0);
     expect(new Set(app.bodies().slice(before))).toEqual(new Set(bodies));
-    app.answer = () => 503;
-    await defer(proxy, 'stays');
+    await untaken(app, proxy, 'stays');
     expect((await proxy.stop()).code).toBe(0);
     disk.fault('torn');
     const again = await redeliverer({ env: disk.env });
@@ -122,11 +123,7 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
 
   test.concurrent('that hangs ends commands within seconds', async ({ app, directory, disk, redeliverer }) => {
     const proxy = await redeliverer();
-    app.answer = () => 503;
-    await defer(proxy, 'stored');
-    // One that waits may be leased just now, and is not dropped then.
-    app.answer = () => 404;
-    await eventually(async () => (await deferred(proxy)).stopped, 1);
+    await stopped(app, proxy, 'stored');
     const [id = ''] = await recordsIn(directory);
     disk.fault('hang');
     const env = { ...disk.env, ADMIN_PORT: String(proxy.adminPort) };
@@ -147,8 +144,7 @@ describe.skipIf(!haveTools('gcc'))('a disk', () => {
     const proxy = await redeliverer({ env: disk.env, redelivery: { store } });
     await told(proxy, 'lock: file is not a database: nothing is lost, but it cannot be emptied (EROFS)');
     disk.fault();
-    app.answer = () => 503;
-    await defer(proxy, 'stored');
+    await untaken(app, proxy, 'stored');
   });
 
   test.concurrent('shared, full or broken: it keeps its promises', async ({ app, disk, directory, redeliverer }) => {
@@ -185,8 +181,7 @@ const BODIES = ['one', 'two', 'three'];
 describe.skipIf(!haveTools('gcc'))('a clock that jumps forward by days', () => {
   test('while the app refuses connections: what waits is tried, and kept', async ({ app, redeliverer, disk }) => {
     const proxy = await redeliverer({ env: disk.env });
-    app.answer = () => 500;
-    for (const body of BODIES) await defer(proxy, body);
+    await untaken(app, proxy, ...BODIES);
     await app.close();
     const page = async () => (await fetch(`${proxy.adminUrl}/?refresh=off`)).text();
     await eventually(async () => />connect</.test(await page()), true);
@@ -194,20 +189,5 @@ describe.skipIf(!haveTools('gcc'))('a clock that jumps forward by days', () => {
     await redeliver(proxy); // does not wait for the next probe; with one each ten seconds the others would not end in time
     await eventually(async () => (await deferred(proxy)).expired, BODIES.length);
     expect(await results(proxy, 'expired')).toBe(BODIES.length);
-  });
-
-  test('while the proxy is stopped: what waits is sent once', async ({ app, redeliverer, disk }) => {
-    const proxy = await redeliverer();
-    app.answer = (body) => (body === 'refused' && app.requests.length > 1 ? 404 : 500);
-    expect(await deliver(proxy, 'refused')).toEqual(DEFERRED);
-    await eventually(async () => (await deferred(proxy)).stopped, 1);
-    for (const body of BODIES) await defer(proxy, body);
-    await proxy.stop();
-    const before = app.requests.length;
-    disk.fault('ahead');
-    const next = await redeliverer({ env: disk.env });
-    await eventually(() => results(next, 'expired'), BODIES.length);
-    expect(await deferred(next)).toMatchObject({ waiting: 0, stopped: 1, expired: BODIES.length });
-    expect(app.bodies().slice(before).toSorted()).toEqual(BODIES.toSorted());
   });
 });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test as plainTest } from 'vitest';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { ownDirectory, replaceFile } from '../support/machine/files.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 import { callCommand, runCommand } from '../support/proxy/command.ts';
 import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -21,7 +21,9 @@ import {
   recordsIn,
   results,
   startApp,
+  stopped,
   test,
+  untaken,
   untilOpen,
 } from '../support/redelivery/proxy.ts';
 import { waitFor } from '../support/runner/wait-for.ts';
@@ -128,8 +130,7 @@ describe('deferred', () => {
     const all = ['delivered', 'dropped', 'expired'];
     const counts = () => Promise.all(all.map((each) => results(proxy, each)));
     const before = await counts();
-    app.answer = () => 500;
-    await defer(proxy, 'event');
+    await untaken(app, proxy, 'event');
     const held = Promise.withResolvers<ServerResponse>();
     app.answer = () => (_request, response) => held.resolve(response);
     const response = await held.promise;
@@ -150,10 +151,7 @@ describe('deferred', () => {
   });
 
   plainTest('has the proxy deliver all, and tells how it goes', async () => {
-    app.answer = () => 500;
-    for (const body of ['one', 'two', 'three']) await defer(proxy, body);
-    app.answer = () => 410; // from now on nothing is sent by itself
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 3, expired: 0, unverified: 0 });
+    await stopped(app, proxy, 'one', 'two', 'three');
     app.answer = () => 200;
     const told = await command(proxy, 'deliver');
     expect(told).toMatchObject({
@@ -166,15 +164,12 @@ describe('deferred', () => {
   });
 
   plainTest('has it deliver one that the app refused before', async () => {
-    app.answer = () => 500;
-    await defer(proxy, 'refused');
-    app.answer = () => 422;
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 1, expired: 0, unverified: 0 });
+    await stopped(app, proxy, 'refused');
     const [id = ''] = await recordsIn(directory);
-    expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +422 +1 /);
+    expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +404 +1 /);
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 1, asked: 1, gone: 0, waiting: [id] });
     expect((await command(proxy, 'deliver', id)).stdout).toMatch(
-      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 422\. What waits is tried again, what is kept stays\.\n$/,
+      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 404\. What waits is tried again, what is kept stays\.\n$/,
     );
     app.answer = () => 200;
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
@@ -183,8 +178,7 @@ describe('deferred', () => {
   plainTest('has one delivered that is being sent: only another sending is what was asked for', async () => {
     const asks = () => proxy.logs().filter(({ msg }) => msg === 'redelivery requested on the admin port').length;
     const held: ServerResponse[] = [];
-    app.answer = () => 500;
-    await defer(proxy, 'sent');
+    await untaken(app, proxy, 'sent');
     app.answer = () => (_request, response) => void held.push(response);
     await eventually(() => held.length, 1);
     const before = asks();
@@ -204,8 +198,7 @@ describe('deferred', () => {
         expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(`under the ID ${id}\n`) });
       }
     }
-    app.answer = () => 500;
-    await defer(proxy, 'waits');
+    await untaken(app, proxy, 'waits');
     const alone = { configFile: proxy.configFile, adminPort: 1 };
     const asked = await command(alone, 'deliver');
     expect(asked).toMatchObject({ code: 1, stdout: '' });
@@ -226,10 +219,7 @@ describe('deferred', () => {
   });
 
   plainTest('lists what stands in the store without its control characters', async () => {
-    app.answer = () => 500;
-    for (const body of ['ours', 'broken', 'forged', 'late']) await defer(proxy, body);
-    app.answer = () => 404; // from now on the proxy leaves them alone
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 4, expired: 0, unverified: 0 });
+    await stopped(app, proxy, 'ours', 'broken', 'forged', 'late');
     const [broken = '', forged = '', late = '', ours = ''] = await recordsIn(directory);
     altered(directory, "UPDATE event SET note = 'nothing' WHERE id = ?", broken);
     const note = { came: 1, route: null, method: 'POST', path: '/\x1b]0;x\x07\x9b', secret: '\x1b[2J', key: '' };
@@ -311,17 +301,13 @@ describe('deferred', () => {
 });
 
 describe.skipIf(!HAS_SERVERS)('deferred with a Redis', () => {
-  test('lists, shows, drops, has delivered', async ({ app, redeliverer, directory, onTestFinished }) => {
-    const server = await startRedis(REDIS_OR_VALKEY, { password: 'MARKER' });
-    onTestFinished(() => server.kill());
+  test('lists, shows, drops, has delivered', async ({ app, redeliverer, directory, redis }) => {
+    const server = await redis(REDIS_OR_VALKEY, { password: 'MARKER' });
     const passwordFile = join(directory, 'password');
     await writeFile(passwordFile, 'MARKER\n');
     const redelivery = { store: server.url, name: 'orders', passwordFile };
     const proxy = await redeliverer({ redelivery });
-    app.answer = () => 500;
-    for (const body of ['one', 'two']) await defer(proxy, body);
-    app.answer = () => 410;
-    await eventually(() => deferred(proxy), { waiting: 0, stopped: 2, expired: 0, unverified: 0 });
+    await stopped(app, proxy, 'one', 'two');
     const { deliveries } = (await json(proxy, 'list')) as unknown as { deliveries: { id: string }[] };
     const [first = '', second = ''] = deliveries.map(({ id }) => id);
     expect(await command(proxy, 'show', first)).toEqual({ code: 0, stdout: 'one', stderr: '' });

@@ -9,7 +9,7 @@ import { describe, expect } from 'vitest';
 import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
 import { replaceFile } from '../support/machine/files.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
@@ -25,7 +25,9 @@ import {
   recordsIn,
   redeliver,
   results,
+  stopped,
   test,
+  untaken,
   untilOpen,
 } from '../support/redelivery/proxy.ts';
 import { seeded } from '../support/runner/seeded.ts';
@@ -65,10 +67,9 @@ async function account(proxy: RunningProxy) {
 
 test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
   'what was stored in a %s adds up with what ended and what is there',
-  async (kind, { app, redeliverer, directory, onTestFinished }) => {
+  async (kind, { app, redeliverer, directory, redis }) => {
     const random = seeded(7);
-    const server = kind === 'Redis' ? await startRedis(REDIS_OR_VALKEY) : null;
-    onTestFinished(() => server?.kill());
+    const server = kind === 'Redis' ? await redis(REDIS_OR_VALKEY) : null;
     const place = server?.url ?? directory;
     const proxy = await redeliverer({
       redelivery: { store: place, name: 'ledger', maxBytes: `${4 * ROOM}KiB`, keep: '1s' },
@@ -84,8 +85,7 @@ test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
     app.answer = () => 404;
     await redeliver(proxy);
     await eventually(async () => (await deferred(proxy)).stopped, ROOM);
-    app.answer = () => 500;
-    await defer(proxy, 'needs room'); // the oldest one gives way
+    await untaken(app, proxy, 'needs room'); // the oldest one gives way
     await drop(place, (await recordsIn(place))[0] ?? '');
     app.answer = () => 200;
     for (const at of [ROOM - 2, ROOM - 1]) await deliver(proxy, `event ${at}`); // one of them was not dropped
@@ -146,8 +146,7 @@ describe.concurrent('what nothing verifies now', () => {
     await reload(proxy, (config) => config.replace('- none\n', '- old\n'));
     await nothingDeferred(proxy);
     expect(app.requests.length).toBe(before + 1);
-    app.answer = () => 500;
-    await defer(proxy, 'route');
+    await untaken(app, proxy, 'route');
     const verifies = '    secrets:\n      - old\n      - current\n    redeliver: 1h\n';
     await reload(proxy, (config) => config.replace(verifies, '    action: forward\n'));
     await redeliver(proxy);
@@ -182,9 +181,7 @@ describe.concurrent('what nothing verifies now', () => {
 
   test('is not sent, whether tampered with, copied, or too large by now', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
-    app.answer = () => 500;
-    await defer(proxy, 'one');
-    await defer(proxy, 'two');
+    await untaken(app, proxy, 'one', 'two');
     const [first = '', second = ''] = await recordsIn(directory);
     await defer(proxy, 'x'.repeat(600_000));
     await proxy.stop();
@@ -210,8 +207,7 @@ describe.concurrent('what nothing verifies now', () => {
     // The log counts those of one half second together, whatever their reasons.
     const told = async () => JSON.stringify((await next.status()).advice);
     await eventually(async () => (await told()).includes(': 2 altered in the store, 1 larger than maxBody'), true);
-    app.answer = () => 500;
-    await defer(next, 'small');
+    await untaken(app, next, 'small');
     app.answer = () => 200;
     await eventually(() => deferred(next), { waiting: 0, stopped: 0, expired: 0, unverified: 3 });
     expect(app.bodies().at(-1)).toBe('small');
@@ -267,8 +263,7 @@ describe.concurrent('a proxy that redelivers', () => {
         /^(?:warning|failed): The app answered 400 to the last delivery .*\nSo deferred-stopped: .* when you ask; the first is lost in 7 days/,
       ),
     ]);
-    app.answer = () => 500;
-    await defer(proxy, 'event');
+    await untaken(app, proxy, 'event');
     const unsent = /warning: 1 deferred delivery waits, and nothing is sent, since no route/;
     const routes = [{ path: '/notify' }];
     await nextReload(proxy, () => edit(proxy, (config) => ({ ...config, routes })));
@@ -290,8 +285,7 @@ describe.concurrent('a proxy that redelivers', () => {
     await writeFile(file, value('a'));
     const config = { secrets: [{ id: 'current', file, overlap: '1h' }] };
     const proxy = await redeliverer({ config });
-    app.answer = () => 500;
-    await defer(proxy, 'old');
+    await untaken(app, proxy, 'old');
     expect(await signedWith(proxy)).toEqual({ current: 1 });
     expect(await pageOf(proxy)).toContain('keep it: 1 deferred delivery is signed with it');
     await nextReload(proxy, () => replaceFile(file, value('b')));
@@ -330,8 +324,7 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(await checked(proxy)).toEqual([]);
     await change(proxy, () => ({ routes: [{ path: '/notify', redeliver: '1h' }], redelivery: { store: then } }));
     await untilOpen(then);
-    app.answer = () => 500;
-    await defer(proxy, 'event');
+    await untaken(app, proxy, 'event');
     expect(await recordsIn(then)).toHaveLength(1);
     expect((await proxy.status()).config.awaitingRestart).toEqual([]);
     await change(proxy, () => ({ redelivery: { store: before } }));
@@ -343,8 +336,7 @@ describe.concurrent('a proxy that redelivers', () => {
 
   test('tells a damaged file as long as it lies there', async ({ app, redeliverer, directory }) => {
     const first = await redeliverer();
-    app.answer = () => 500;
-    for (const body of ['one', 'two', 'three']) await defer(first, body);
+    await untaken(app, first, 'one', 'two', 'three');
     await eventually(async () => (await deferred(first)).waiting, 3);
     altered(directory, 'DROP TABLE record'); // damage that the next call meets
     await eventually(async () => (await first.status()).deferred?.aside.length, 1);
@@ -366,15 +358,11 @@ describe.concurrent('a proxy that redelivers', () => {
 
   test.skipIf(!HAS_SERVERS)(
     'with a Redis that evicts tells that, and what it lost, each with a line',
-    async ({ app, redeliverer, onTestFinished }) => {
-      const server = await startRedis(REDIS_OR_VALKEY);
-      onTestFinished(() => server.kill());
+    async ({ app, redeliverer, redis }) => {
+      const server = await redis(REDIS_OR_VALKEY);
       await server.ask('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
       const proxy = await redeliverer({ redelivery: { store: server.url, name: 'one' } });
-      app.answer = () => 500;
-      for (const body of ['one', 'two', 'three']) await defer(proxy, body);
-      app.answer = () => 404;
-      await eventually(async () => (await deferred(proxy)).stopped, 3);
+      await stopped(app, proxy, 'one', 'two', 'three');
       expect((await checked(proxy)).join('\n')).toMatch(/^warning: The store .* its maxmemory-policy is allkeys-lru/m);
       const [key = '', ...kept] = (await server.ask('KEYS', '*record:?*')) as string[];
       await server.ask('DEL', key);

@@ -3,7 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { openClient, sendTo } from '../support/http/raw-client.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { reload } from '../support/proxy/reloads.ts';
@@ -17,6 +17,7 @@ import {
   redeliver,
   results,
   test,
+  untaken,
 } from '../support/redelivery/proxy.ts';
 import { enough } from '../support/runner/patience.ts';
 
@@ -145,24 +146,19 @@ describe.concurrent('a delivery that the app does not take', () => {
     expect((await waits).status).toBe(200);
   });
 
-  test.skipIf(!HAS_SERVERS)(
-    'is stored late by a slow store, and so not lost',
-    async ({ app, redeliverer, onTestFinished }) => {
-      const server = await startRedis(REDIS_OR_VALKEY);
-      onTestFinished(() => server.kill());
-      const proxy = await redeliverer({ redelivery: { store: server.url, name: 'orders' } });
-      app.answer = () => 500;
-      await defer(proxy, 'first');
-      server.pause();
-      expect((await deliver(proxy, 'second')).status).toBe(500);
-      server.resume();
-      const line = await proxy.waitForLog(({ status, fate }) => status === 500 && fate === 'deferred');
-      expect(line).toMatchObject({ level: 'warn', decision: 'accepted' });
-      expect(await proxy.status()).toMatchObject({ lost: { failed: 0 }, undelivered: [] });
-      app.answer = () => 200;
-      await eventually(() => results(proxy, 'delivered'), 2);
-    },
-  );
+  test.skipIf(!HAS_SERVERS)('is stored late by a slow store, and so not lost', async ({ app, redeliverer, redis }) => {
+    const server = await redis(REDIS_OR_VALKEY);
+    const proxy = await redeliverer({ redelivery: { store: server.url, name: 'orders' } });
+    await untaken(app, proxy, 'first');
+    server.pause();
+    expect((await deliver(proxy, 'second')).status).toBe(500);
+    server.resume();
+    const line = await proxy.waitForLog(({ status, fate }) => status === 500 && fate === 'deferred');
+    expect(line).toMatchObject({ level: 'warn', decision: 'accepted' });
+    expect(await proxy.status()).toMatchObject({ lost: { failed: 0 }, undelivered: [] });
+    app.answer = () => 200;
+    await eventually(() => results(proxy, 'delivered'), 2);
+  });
 
   test('passes, and is counted, if the store cannot take it', async ({ app, redeliverer, directory }) => {
     const store = join(directory, 'file');

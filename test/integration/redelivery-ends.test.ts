@@ -5,7 +5,7 @@ import { sendTo } from '../support/http/raw-client.ts';
 import { ownDirectory } from '../support/machine/files.ts';
 import { DUPLICATE } from '../support/once/events.ts';
 import { remembering } from '../support/once/once.ts';
-import { HAS_SERVERS, REDIS_OR_VALKEY, startRedis } from '../support/once/redis.ts';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 import { inFlight } from '../support/proxy/at-rest.ts';
 import { eventually } from '../support/proxy/proxied.ts';
 import { shared } from '../support/proxy/shared.ts';
@@ -21,9 +21,8 @@ import {
 } from '../support/redelivery/proxy.ts';
 
 describe.skipIf(!HAS_SERVERS)('a twin that another replica delivers', () => {
-  test('is awaited no longer than grace: then the delivery is stored', async ({ app, redeliverer, onTestFinished }) => {
-    const server = await startRedis(REDIS_OR_VALKEY);
-    onTestFinished(() => server.kill());
+  test('is awaited no longer than grace: then the delivery is stored', async ({ app, redeliverer, redis }) => {
+    const server = await redis(REDIS_OR_VALKEY);
     const options = {
       route: { once: '1h' },
       config: { once: { store: server.url, name: 'one' }, shutdown: { delay: '0s', grace: '300ms' } },

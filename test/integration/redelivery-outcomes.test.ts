@@ -118,22 +118,6 @@ describe.concurrent('a deferred delivery', () => {
     expect(results.toSorted()).toEqual([...Array(5).fill('delivered'), 'replaced', 'replaced']);
   });
 
-  test('asked for while it is being sent, one is sent again once that is over', async ({
-    app,
-    results,
-    queue,
-    delivery,
-  }) => {
-    const held = holding(app);
-    await stored(queue, delivery('event'));
-    await eventually(() => held.length, 1);
-    expect(await queue.deliverNow(null)).toBe(1);
-    held[0]?.writeHead(404).end();
-    await eventually(() => held.length, 2);
-    held[1]?.writeHead(200).end();
-    await eventually(() => results, ['client_error', 'delivered']);
-  });
-
   test('one that an equal one replaced is not lost at its end', async ({ app, results, queue, delivery }) => {
     const held = holding(app);
     const untilOver = Date.now() + 3000;

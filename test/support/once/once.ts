@@ -3,7 +3,7 @@
 import { test as base, eventually, started, value } from '../proxy/proxied.ts';
 import type { RunningProxy } from '../proxy/proxy.ts';
 import { DUPLICATE, deliver, startEventUpstream } from './events.ts';
-import { type RedisOptions, type RedisProgram, type RedisServer, startRedis } from './redis.ts';
+import type { RedisServer } from './redis.ts';
 
 export interface DelivererOptions {
   readonly once?: object;
@@ -16,11 +16,6 @@ export interface DelivererOptions {
 
 export const test = base
   .extend('events', started(startEventUpstream))
-  .extend('redis', ({ onTestFinished }) => async (program: RedisProgram, options: RedisOptions = {}) => {
-    const server = await startRedis(program, options);
-    onTestFinished(() => server.kill());
-    return server;
-  })
   /** Its one route is `/events/*`, with `once` unless `route` says otherwise; `store` is `memory` unless `once` does. */
   .extend('deliverer', ({ events, start }) => (options: DelivererOptions = {}) => {
     const { once = {}, route = { once: '1h' }, upstream = {}, shutdown = {}, listen = {}, env = {} } = options;

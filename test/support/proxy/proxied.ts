@@ -1,6 +1,7 @@
 // A `test` with proxies and upstreams of its own, which end with it, so tests may run concurrently.
 import { test as base, expect, type TestContext } from 'vitest';
 import { testDirectory } from '../machine/files.ts';
+import { type RedisOptions, type RedisProgram, startRedis } from '../once/redis.ts';
 import { waitFor } from '../runner/wait-for.ts';
 import { startLenientUpstream } from '../upstream/lenient-upstream.ts';
 import { startStreamingUpstream } from '../upstream/streams.ts';
@@ -37,6 +38,11 @@ export const test = base
     starting((handle: Handler) => startUpstream({ handle })),
   )
   .extend('directory', ({ onTestFinished }) => testDirectory(onTestFinished))
+  .extend('redis', ({ onTestFinished }) => async (program: RedisProgram, options: RedisOptions = {}) => {
+    const server = await startRedis(program, options);
+    onTestFinished(() => server.kill());
+    return server;
+  })
   /** Starts a proxy in front of `upstream`, unless the config names another; by default with one secret, `current`. */
   .extend(
     'start',

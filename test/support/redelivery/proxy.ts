@@ -103,6 +103,19 @@ export const DEFERRED = { status: 202, text: '{"status":"deferred"}' };
 /** Again if need be: a busy machine may take longer than the store's second. Equal events are stored once. */
 export const defer = (...delivery: Parameters<typeof deliver>) => eventually(() => deliver(...delivery), DEFERRED);
 
+/** Defers these, one after another: from now on the app answers 500. */
+export async function untaken(app: App, proxy: RunningProxy, ...bodies: readonly (string | Buffer)[]): Promise<void> {
+  app.answer = () => 500;
+  for (const body of bodies) await defer(proxy, body);
+}
+
+/** Defers these, and lets the app refuse them with 404: the proxy leaves them alone. Nothing else is stopped. */
+export async function stopped(app: App, proxy: RunningProxy, ...bodies: readonly string[]): Promise<void> {
+  await untaken(app, proxy, ...bodies);
+  app.answer = () => 404;
+  await eventually(() => deferred(proxy), { waiting: 0, stopped: bodies.length, expired: 0, unverified: 0 });
+}
+
 /** Asks for all that is deferred to be sent now, or for one of them. */
 export async function redeliver(proxy: RunningProxy, id?: string): Promise<{ status: number; deliveries?: number }> {
   const query = id === undefined ? '' : `?id=${id}`;
