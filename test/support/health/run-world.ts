@@ -437,9 +437,10 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
   const [most = null, last = null, ...before] =
     headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0 ? truth.lastFaults() : [];
   // The commonest, the last one, what may be red for a minute yet, what most met of those few that the commonest let pass to
-  // the app, and of the others what the commonest may follow from.
-  const isBehind = ({ isOfApp, bad, good, since }: Row) =>
-    isOfApp && truth.rows.get(most ?? -1)?.isOfApp === false && since <= 8 && bad > good - since;
+  // the app, once that may be over, and of the others what the commonest may follow from.
+  const front = truth.rows.get(most ?? -1);
+  const isPast = front?.isOfApp === false && front.since > 8;
+  const isBehind = ({ isOfApp, bad, good, since }: Row) => isPast && isOfApp && since <= 8 && bad > good - since;
   const recent = [...truth.rows].flatMap(([nth, row]) =>
     at - row.lastAt < MINUTE || isBehind(row) || world.faults[nth]?.kind === 'poison' ? [nth] : [],
   );
