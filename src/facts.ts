@@ -108,7 +108,7 @@ function routeStatus(route: Route, { policy: { keyring }, materials }: Live['rul
     secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
     unknownIds: (route.secrets ?? []).filter((id) => materials.every((secret) => secret.id !== id)),
     liveSecrets: live.length,
-    /** Those of them whose value has verified a delivery here since the start. */
+    /** Those of them that have verified a delivery here since the start. */
     provenSecrets: live.filter(({ key }) => hasMatched(key, path)).length,
     /** Bytes; null if the route has no limit (forward, reject). */
     maxBody: verifies ? route.maxBody : null,

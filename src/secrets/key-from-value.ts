@@ -61,23 +61,19 @@ function warningsAbout(value: Buffer): readonly string[] {
   return traits.flatMap(([holds, warning]) => (holds ? warning : []));
 }
 
-// --- when each value last verified a delivery here, also under another id, or before it was put back
+// --- when each last verified a delivery here: by key, so a value that became `<id>.previous` keeps its time
 
-/** Of the last 64 values: epoch seconds, by the path of the route. */
-const matches: (readonly [KeyObject, Map<string, number>])[] = [];
-
-const matchesOf = (key: KeyObject | null) =>
-  (matches.find(([known]) => known === key) ?? matches.find(([known]) => key?.equals(known)))?.[1];
+/** Epoch seconds, by the path of the route. */
+const matches = new WeakMap<KeyObject, Map<string, number>>();
 
 /** Records that the secret has matched now, on this route. */
 export function recordMatch(secret: { readonly key: KeyObject } | null, route: string): void {
   if (secret === null) return;
-  const ofValue = matchesOf(secret.key) ?? new Map<string, number>();
-  if (ofValue.size === 0 && matches.push([secret.key, ofValue]) > 64) matches.shift();
-  ofValue.set(route, Date.now() / 1000);
+  const ofKey = matches.get(secret.key) ?? new Map<string, number>();
+  matches.set(secret.key, ofKey.set(route, Date.now() / 1000));
 }
 
 /** In epoch seconds; 0 if it has not matched. */
-export const lastMatch = (key: KeyObject | null): number => Math.max(0, ...(matchesOf(key)?.values() ?? []));
+export const lastMatch = (key: KeyObject | null): number => Math.max(0, ...((key && matches.get(key)?.values()) ?? []));
 
-export const hasMatched = (key: KeyObject, route: string): boolean => matchesOf(key)?.has(route) === true;
+export const hasMatched = (key: KeyObject, route: string): boolean => matches.get(key)?.has(route) === true;

@@ -257,7 +257,7 @@ test.concurrent('secrets that a reload swaps between two routes have proven noth
   expect(await told()).toEqual(['all-is-well null']);
   await change(proxy, () => listed('b', 'a'));
   expect(await told()).toEqual(['secret-unproven /notify', 'secret-unproven /other']);
-  // The same value under another id has.
+  // A value whose id was changed has.
   await change(proxy, () => ({
     secrets: [
       { id: 'c', env: 'A' },

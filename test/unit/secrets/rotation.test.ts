@@ -269,7 +269,12 @@ test('a secret’s last match moves on with its value, and stays where the value
   expect(isMatched()).toEqual([['current', false]]);
   recordMatch(secrets.usable()[0] ?? null, '/a');
   expect(lastMatch(secrets.one('current')?.key ?? null)).toBeCloseTo(Date.now() / 1000, -2);
-  for (const [name, [first, ...others]] of Object.entries({ a: [true], b: [false, true], c: [false, true] })) {
+  for (const [name, ...[first, ...others]] of [
+    ['a', true],
+    ['b', false, true],
+    ['c', false, true],
+    ['a', true, true], // put back
+  ] as const) {
     secrets.read(LATER, [current, { current: name }]);
     const previous = others.map((is) => ['current.previous', is]);
     expect(isMatched(), name).toEqual([['current', first], ...previous]);
@@ -278,6 +283,11 @@ test('a secret’s last match moves on with its value, and stays where the value
   recordMatch(secrets.usable()[0] ?? null, '/a');
   secrets.read(LATER, [directory, { second: 'd' }]);
   expect(isMatched()).toEqual([['second', true]]);
+  // However many there are.
+  const many = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`secret-${at}`, `value ${at}`]));
+  secrets.read(LATER, [directory, many]);
+  for (const secret of secrets.usable()) recordMatch(secret, '/a');
+  expect(isMatched()).toEqual(Object.keys(many).map((id) => [id, true]));
 });
 
 test('a source removed from the configuration takes its secrets and their replaced values with it', () => {
