@@ -287,7 +287,7 @@ function calls.leaseKept(id, bytes, token)
   for _, text in ipairs(textsOf('kept ', '', ${PAGE})) do
     local each = idOf(text)
     local event = remaining > 0 and each ~= id and load(each)
-    if event and isFree(event) then
+    if event and isFree(event) and event.asked == '' then
       remaining = remaining - counted(event)
       leased[#leased + 1] = lend(each, event, token .. #leased, false)
     end

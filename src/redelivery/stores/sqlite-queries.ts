@@ -139,8 +139,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
     leaseKept: (id: string, bytes: number): readonly store.Leased[] =>
       sql<Row>`SELECT place, id, bytes, state, asked, note FROM
         (SELECT *, sum(counted) OVER (ORDER BY came, place) - counted AS before FROM
-          (SELECT * FROM event WHERE state <> 'waiting' AND id <> ${id} AND (lease IS NULL OR due <= ${Date.now()})
-          ORDER BY came, place LIMIT ${PAGE}))
+          (SELECT * FROM event WHERE state <> 'waiting' AND asked = 0 AND id <> ${id}
+          AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came, place LIMIT ${PAGE}))
         WHERE before < ${bytes}`.map((oldest) => leasedOf(oldest, null)),
 
     find(id: string, largest: number): store.Found | null {

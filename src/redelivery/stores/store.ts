@@ -164,7 +164,10 @@ export interface DeferredStore {
   /** Changes events, unless somebody has leased them or a `Change` says otherwise. Returns what became of each. */
   change(changes: readonly Change[]): Promise<readonly Changed[]>;
 
-  /** Leases the oldest kept events without their records, never `id`, until they add up to `bytes`; a page at most. */
+  /**
+   * Leases the oldest kept events without their records, never `id` nor what a person asked for, until they add up to
+   * `bytes`; a page at most.
+   */
   leaseKept(id: string, bytes: number): Promise<readonly Leased[]>;
 
   /** A page of what is stored, the oldest first, and the cursor of the next: empty for the first, and after the last. */

@@ -512,7 +512,7 @@ export function storeContract(
         await setOne(store, { pause: 60_000, state });
       }
       const add = (id: string, pages: number) => store.add(eventOf(id, someRecord(pages * LEAST_BYTES - 200)), 60_000);
-      const [fresh, [first = '', second, third] = []] = [idOf(), ids];
+      const [fresh, [first = '', second, third, fourth = '']] = [idOf(), ids] as const;
       for (let at = 0; at < 2; at++) expect(await add(idOf(), 1)).toBe('stored');
       expect([await add(fresh, 1), await add(fresh, 4), await add(fresh, 5)]).toEqual([
         { lacking: LEAST_BYTES },
@@ -526,7 +526,10 @@ export function storeContract(
       expect([oldest?.id, next?.id, others]).toEqual([first, third, []]);
       expect(await set(store, oldest?.lease ?? '', 'room')).toBe(true);
       expect(await add(fresh, 1)).toBe('stored');
-      expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toHaveLength(1);
+      expect(await wake(store, [fourth], { asked: true })).toBe(1);
+      expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toEqual([]); // a person has asked for it
+      await setOne(store, { pause: 60_000, state: 'expired' });
+      expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toMatchObject([{ id: fourth }]);
       expect(await store.leaseKept(fresh, 1)).toEqual([]); // all are leased
     });
 
