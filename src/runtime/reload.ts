@@ -25,6 +25,8 @@ export class LiveRuleset {
   readonly #atStart: Config;
   /** The inputs of the ruleset in force. */
   #seen: Inputs;
+  /** The changed inputs, if they could not be put into use: a change of what they name is seen, too. */
+  #unused: readonly Inputs[] = [];
   /** True if the next check must apply the inputs even if nothing changed. */
   #forced = false;
   #nextCheck: NodeJS.Timeout | undefined;
@@ -82,13 +84,14 @@ export class LiveRuleset {
 
   async #readAndApply(when: 'always' | 'if changed'): Promise<readonly string[]> {
     const { configFile, env } = this.#effects;
-    const stamp = await stampOf(this.#seen);
+    const stamp = (await Promise.all([this.#seen, ...this.#unused].map(stampOf))).join();
     // What could not be read is tried again, whatever a look tells of it.
-    const isWhole = this.ruleset.failures.length === 0;
+    const isWhole = this.ruleset.failures.length === this.#unused.length;
     if (when === 'if changed' && isWhole && stamp === this.#stamp) return [];
     this.#stamp = stamp;
     const read = await settledInputs(configFile, env, this.#seen);
-    const problems = read.loaded === this.#seen.loaded ? [] : newProblems(read, this.ruleset);
+    const problems = read.loaded === this.#seen.loaded ? [] : newProblems(read, this.ruleset, this.#seen);
+    this.#unused = problems.length === 0 ? [] : [read];
     // A changed configuration is used whole or not at all: else a mistyped directory would end the secrets in use.
     const inputs = problems.length === 0 ? read : await inputsWithout(problems.join('\n'), env, this.#seen);
     // What keeps changing is found again each second, and told once.

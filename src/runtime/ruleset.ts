@@ -74,19 +74,20 @@ export function redelivers({ routes }: Config): boolean {
   return routes.some(({ redeliver }) => redeliver !== null);
 }
 
-/** Why a changed configuration is not put into use: what it cannot read, or serve, that is no problem of the one in force. */
-export function newProblems(inputs: Inputs, running: Ruleset): readonly string[] {
-  const before = problemsOf(running);
-  return problemsOf(buildRuleset(inputs, running)).filter((problem) => !before.includes(problem));
+/** Why a changed configuration is not put into use: what it cannot read, or serve, that is no problem of the one `inUse`. */
+export function newProblems(inputs: Inputs, running: Ruleset, inUse: Inputs): readonly string[] {
+  const before = problemsOf(running, inUse);
+  return problemsOf(buildRuleset(inputs, running), inputs).filter((problem) => !before.includes(problem));
 }
 
-function problemsOf({ failures, loaded, materials, policy }: Ruleset): readonly string[] {
+/** Without those that are `broken`: they are of a configuration that is not in use. */
+function problemsOf({ failures, loaded, materials, policy }: Ruleset, { broken }: Inputs): readonly string[] {
   const ids = materials.map(({ id }) => id);
   const dead = routesWithoutSecret(loaded.config, policy, Date.now()).flatMap((route) => [
     noLiveSecret(route.path),
     ...(route.secrets ?? []).flatMap((id) => (ids.includes(id) ? [] : unknownId(route.path, id, ids))),
   ]);
-  return [...failures, ...dead];
+  return [...failures.slice(broken.length), ...dead];
 }
 
 export const noLiveSecret = (path: string) => `route ${path}: no live secret, so its requests are answered with 503`;

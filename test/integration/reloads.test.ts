@@ -145,6 +145,7 @@ test.concurrent('a configuration whose secrets are not there stays out whole, un
     const routes = [{ path: '/notify' }, { path: '/open', action: 'forward' }];
     await edit(proxy, () => ({ ...good, routes, ...changed }));
     await eventually(async () => (await proxy.status()).lastReload?.error?.includes(why), true);
+    for (const _ of ['once more', 'twice']) expect(await reload(proxy, undefined, 500), why).toContain(why);
     expect([await deliver(proxy, 'a'), await deliver(proxy, 'b', '/open')], why).toEqual([200, 401]);
     expect((await proxy.status()).config.sha256, why).toBe(sha256);
   }
