@@ -47,7 +47,7 @@ export class Captures {
     const timer = setTimeout(() => this.#end(), query.ms).unref();
     this.#current = { ...query, exchange, timer, captured: 0, missed: 0 };
     this.#parts.listener.copies = { mostBytes: this.#parts.mostBytes(), used: 0 };
-    const lines = ['Content-Type', 'application/x-ndjson', 'Cache-Control', 'no-store'];
+    const lines = ['Content-Type', 'application/octet-stream', 'Cache-Control', 'no-store'];
     exchange.reply.begin({ status: 200, reason: 'OK', lines, framing: 'chunked', length: '' }, 'close');
     exchange.reply.flush();
     exchange.onDeparture({ clientDeparted: () => this.#end() });
@@ -62,15 +62,14 @@ export class Captures {
     if (capture === null || copy === null || !isAsked(capture, ended)) return;
     const { reply } = capture.exchange;
     const { bytes, isWhole } = copy;
-    // Base64 makes it a third longer.
-    if (!isWhole || (reply.unsent > 0 && reply.unsent + (bytes.length * 4) / 3 > MOST_WAITING)) {
+    if (!isWhole || (reply.unsent > 0 && reply.unsent + bytes.length > MOST_WAITING)) {
       capture.missed++;
       return;
     }
     const { decision, reason, route, client, hint } = ended;
     const about = { decision, reason, route, client, diagnosis: diagnosisOf(ended), hint: hint?.text ?? null };
-    const line = JSON.stringify({ ...about, missed: capture.missed, request: bytes.toString('base64') });
-    reply.data(Buffer.from(`${line}\n`));
+    const line = JSON.stringify({ ...about, missed: capture.missed, bytes: bytes.length });
+    reply.data(Buffer.concat([Buffer.from(`${line}\n`), bytes]));
     reply.flush();
     if (++capture.captured === capture.count) this.#end();
   }

@@ -66,10 +66,11 @@ async function written(
   let missed = 0;
   let end = `no request was refused${asked === undefined ? '' : ` as ${asked}`} meanwhile`;
   try {
-    for await (const { reason, route, client, hint, request, ...counted } of linesOf(response)) {
-      missed = counted.missed;
-      if (request === undefined) continue;
-      const file = await write(out, reason, Buffer.from(request, 'base64'), ++files);
+    for await (const { about, bytes } of framesOf(response)) {
+      missed = about.missed;
+      if (bytes === null) continue;
+      const { reason, route, client, hint } = about;
+      const file = await write(out, reason, bytes, ++files);
       const why = hint === null ? '' : `: ${printable(hint)}`;
       io.stdout(`${file}  ${printable(`${route} from ${client}`)}${why}\n`);
       io.stdout(`  entrupy-signature-proxy verify --request ${file}${routes}\n`);
@@ -107,23 +108,33 @@ async function write(out: string, reason: string, bytes: Buffer, first: number):
   }
 }
 
-/** A line of the answer: a request in base64, and the proxy's words about it; the last one has only `missed`. */
-interface Line {
+/** The proxy's words about a request; in the last frame, which has no request, only `missed`. */
+interface About {
   readonly reason: string;
   readonly route: string;
   readonly client: string;
   readonly hint: string | null;
   readonly missed: number;
-  readonly request?: string;
+  readonly bytes?: number;
 }
 
-async function* linesOf(response: IncomingMessage): AsyncIterable<Line> {
-  let rest = '';
-  for await (const piece of response.setEncoding('utf8')) {
-    rest += piece;
-    if (!piece.includes('\n')) continue; // joined once they are all there
-    const lines = rest.split('\n');
-    rest = lines.pop() ?? '';
-    yield* lines.map((line) => JSON.parse(line) as Line);
+/** The frames of the answer: a line of JSON, then the request's bytes, whose number the line has. */
+async function* framesOf(response: AsyncIterable<Buffer>) {
+  let pieces: Buffer[] = [];
+  let missing = 0;
+  for await (const piece of response) {
+    pieces.push(piece);
+    missing -= piece.length;
+    if (missing > 0) continue; // joined once they are all there
+    let rest: Buffer = Buffer.concat(pieces);
+    for (let from = rest.indexOf('\n') + 1; from > 0; from = rest.indexOf('\n') + 1) {
+      const about = JSON.parse(rest.toString('utf8', 0, from)) as About;
+      const end = from + (about.bytes ?? 0);
+      missing = end - rest.length;
+      if (missing > 0) break;
+      yield { about, bytes: about.bytes === undefined ? null : rest.subarray(from, end) };
+      rest = rest.subarray(end);
+    }
+    pieces = [rest];
   }
 }
