@@ -100,6 +100,12 @@ export async function begun(question: Omit<Question, 'timeout'>, signal: AbortSi
   const rejectUnauthorized = question.certificate !== 'any';
   const request = send(url, { method, headers: { ...headers }, agent: false, signal, rejectUnauthorized });
   const answer = Promise.withResolvers<IncomingMessage>();
+  // Without a listener for `upgrade`, a 101 would cause neither a response nor an error.
+  request.on('upgrade', (response: IncomingMessage, socket) => {
+    socket.destroy();
+    response.push(null);
+    answer.resolve(response);
+  });
   request.on('response', answer.resolve).on('error', answer.reject).end(body);
   return answer.promise;
 }

@@ -65,10 +65,16 @@ test.concurrent.for(ANSWERS)(
 test('the process ends with a plain line, too, where the answer changes protocols', async () => {
   const { port, close } = await listening(createServer((socket) => void socket.end(UPGRADE)));
   const env = { ADMIN_PORT: String(port) };
-  for (const words of [['check'], ['healthcheck']]) {
+  const probe = ['probe', '--url', `http://127.0.0.1:${port}/notify`];
+  for (const [words, said] of [
+    [['check'], /^failed {3}ready: No proxy answers at .+\n/],
+    [['healthcheck'], /^not ready: 101 \n$/],
+    [['retire-previous'], /101/],
+    [['capture'], /the proxy answers 101/],
+    [probe, /101/],
+  ] as const) {
     const { code, stdout, stderr } = await runCommand(words, { env });
-    expect([code, stderr]).toEqual([1, '']);
-    expect(stdout).toMatch(/^(?:failed {3}ready: No proxy answers at .+\n|not ready: 101 \n$)/);
+    expect([words[0], code, stdout + stderr]).toEqual([words[0], 1, expect.stringMatching(said)]);
   }
   await close();
 });
