@@ -69,9 +69,8 @@ export async function startProxy(effects: Effects) {
     const isLogged = ++looked % (LOG_EACH_MS / LOOK_EACH_MS) === 0;
     // A judgement takes some 4 ms of a cold process, as much as ten requests; with 1,200 connections descriptors take 12.
     if (!isLogged && !health.ledger.hasEpisode()) return;
-    await descriptors.count();
     // Nobody may scrape.
-    if (isLogged) await sources.beforeScrape();
+    await (isLogged ? sources.beforeScrape() : descriptors.count());
     const advice = health.advice();
     if (isLogged) logDiagnoses(advice, Date.now());
   };
@@ -115,16 +114,16 @@ interface Running {
 
 /** The data and actions behind the admin port. */
 export function adminSources({ live, readiness, shutdown, facts }: Running) {
-  const { log, metrics, upstream, redelivery, captures, health } = live.services;
+  const { log, metrics, upstream, redelivery, captures, health, descriptors } = live.services;
   const deferredUpToDate = () => redelivery.storeState.upToDate();
   return {
-    /** Asks what takes time: whether the upstream accepts connections, and what is stored. */
-    probe: (): Promise<unknown> => Promise.all([readiness.now('always'), deferredUpToDate()]),
+    /** Asks what takes time: whether the upstream accepts connections, what is stored, and how many descriptors are open. */
+    probe: (): Promise<unknown> => Promise.all([readiness.now('always'), deferredUpToDate(), descriptors.count()]),
     /** The same for a scrape, so that the metric `diagnosis` says what the page would. */
     beforeScrape: async (): Promise<void> => {
       // An app that has just answered need not be asked: it may take one connection at a time.
       const isHeard = performance.now() - health.lastAnswer < HEARD_MS && readiness.unprobed().error === null;
-      await Promise.all([deferredUpToDate(), isHeard ? null : readiness.now('always')]);
+      await Promise.all([deferredUpToDate(), descriptors.count(), isHeard ? null : readiness.now('always')]);
     },
     /** The judgement of now, with the last answer of the upstream. */
     status: () => health.judge(facts()),

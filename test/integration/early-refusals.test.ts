@@ -44,9 +44,11 @@ test('the log, /api/status and the page name them', async () => {
     expect(line).toMatchObject({ msg: 'request', level: 'warn', decision: 'rejected', ...fields });
   }
   const status = await (await fetch(`${proxy.adminUrl}/api/status`)).text();
-  const { refusals } = JSON.parse(status) as {
+  const { refusals, descriptors } = JSON.parse(status) as {
+    descriptors: { open: number };
     refusals: { rule: string; header: string | null; hint: string | null }[];
   };
+  expect(descriptors.open).toBeGreaterThan(0); // nobody scraped, and the first look is to come
   for (const [, fields] of sent) expect(refusals).toContainEqual(expect.objectContaining(fields));
   const hints = refusals.flatMap(({ hint }) => hint ?? []);
   expect(hints).toContainEqual(expect.stringContaining('allowHeaders: [x-forwarded-prefix]'));
