@@ -2,14 +2,14 @@
 // file system in a file; the proxy is stopped, the file is copied, and the next one starts on the copy. Needs root and a
 // loop device, so it is a script and no test:
 //
-//   node test/support/redelivery/power-cuts.ts ROUNDS [SEED]
+//   node scripts/power-cuts.ts ROUNDS [SEED]
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunningProxy } from '../proxy/proxy.ts';
-import { killAtRandom } from './kills.ts';
+import type { RunningProxy } from '../test/support/proxy/proxy.ts';
+import { killAtRandom } from '../test/support/redelivery/kills.ts';
 
 const home = await mkdtemp(join(tmpdir(), 'entrupy-power-'));
 const [directory, image] = [join(home, 'mounted'), join(home, 'image')];
