@@ -359,7 +359,11 @@ function lockDirectory(path: string, parts: DisposableStack): void {
     if (sqliteCode(error) === BUSY) throw new Error('another process uses it');
     const problem = `its lock ${path}: ${(error as Error).message}`;
     if (!isDamage(error)) throw new Error(problem);
-    fs.truncateSync(path);
+    try {
+      fs.truncateSync(path);
+    } catch (failure) {
+      throw new Error(`${problem}: nothing is lost, but it cannot be emptied (${codeOf(failure)})`);
+    }
     throw new Error(`${problem}: nothing is lost, and it is emptied`);
   }
 }
