@@ -17,6 +17,7 @@ import { value } from '../support/proxy/proxied.ts';
 import { startProxy } from '../support/proxy/proxy.ts';
 import { DEFERRED, deferred, deliver, nothingDeferred, redeliver, results, test } from '../support/redelivery/proxy.ts';
 import { test as queued, VALUE } from '../support/redelivery/queue.ts';
+import { LONGEST_MS } from '../support/runner/patience.ts';
 
 const MANY = 10_000;
 const FEW = 1000;
@@ -114,7 +115,9 @@ queued('a hundred thousand wait: list and deliver take 150 MiB at most', async (
     const command = async (...words: readonly string[]) => {
       const env = { ...IMAGE_ENV, ADMIN_PORT: `${proxy.adminPort}`, PEAK: join(directory, 'peak') };
       const flags = [...IMAGE_FLAGS, heapOf(128), '--import', TELLS_PEAK];
-      const ended = await runCommand(['deferred', ...words, '--json', '--config', proxy.configFile], { env, flags });
+      // It reads all twice, and pauses ten times as long between: 21 s on a quiet machine.
+      const args = ['deferred', ...words, '--json', '--config', proxy.configFile];
+      const ended = await runCommand(args, { env, flags, timeout: LONGEST_MS });
       const status = await readFile(env.PEAK, 'utf8');
       return { ...ended, mib: Number(/^VmHWM:\s*(\d+) kB/m.exec(status)?.[1]) / 1024 };
     };

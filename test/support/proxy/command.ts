@@ -9,12 +9,12 @@ import { patience } from '../runner/patience.ts';
 import { PROGRAM, PROGRAM_ENV } from './program.ts';
 
 /** `env` is the whole environment apart from PATH; `flags` are Node's, before the program's file. */
-type CommandOptions = Pick<RunOptions, 'env' | 'stdin' | 'cwd'> & { readonly flags?: readonly string[] };
+type CommandOptions = Pick<RunOptions, 'env' | 'stdin' | 'cwd' | 'timeout'> & { readonly flags?: readonly string[] };
 
 export function runCommand(args: readonly string[], { flags = [], ...options }: CommandOptions = {}): Promise<Ran> {
   const [program = '', ...words] = tied(process.execPath, ...flags, PROGRAM, ...args);
   const wholeEnv = { ...PROGRAM_ENV, ...options.env };
-  return run(program, words, { ...options, wholeEnv, timeout: patience() });
+  return run(program, words, { timeout: patience(), ...options, wholeEnv });
 }
 
 /** Like `runCommand`, but in this process, in a tenth of the time: not for `serve` and `demo`, which listen for signals. */
