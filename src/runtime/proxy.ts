@@ -67,7 +67,7 @@ export async function startProxy(effects: Effects) {
   let looked = 0;
   const look = async () => {
     const isLogged = ++looked % (LOG_EACH_MS / LOOK_EACH_MS) === 0;
-    // A judgement takes some 4 ms of a cold process, as much as ten requests; with 1,200 connections descriptors take 12.
+    // A judgement takes some 4 ms of a cold process, as much as ten requests. beforeScrape counts descriptors, too.
     if (!isLogged && !health.ledger.hasEpisode()) return;
     // Nobody may scrape.
     await (isLogged ? sources.beforeScrape() : descriptors.count());

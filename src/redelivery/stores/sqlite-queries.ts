@@ -210,7 +210,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
   /** Leases an event that is free. */
   function leasedOf({ place, ...event }: Row, record: store.Leased['record']): store.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
-    // What was asked for during a lease (1) is, from the next lease on, asked for before it (2).
+    // A person's ask during an earlier lease (1) is one from before this one (2).
     sql`UPDATE event SET lease = ${lease}, due = ${later(store.LEASE_MS)}, asked = min(2 * asked, 2)
       WHERE place = ${place}`;
     return { ...event, lease, record };
