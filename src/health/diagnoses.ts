@@ -75,11 +75,11 @@ const REMEDIES = {
     'deliveries-lost':
       'Fix the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
     'app-redirects':
-      'Set the address at Entrupy, or the path that the app serves, to the one that it redirects to. A slash at the end, or http:// for https://, is the usual cause.',
+      'Set the address at Entrupy, or the path that the app serves, to the one that it redirects to. A slash at the end, or http:// for https://, is the usual cause. A 304 is no redirect: look at the log of the app.',
     'app-refuses':
       'Verification is not the cause. Does the app serve this path, take such bodies, or check something of its own, such as a token? Look at its log.',
     'sender-leaves':
-      'Let the app answer first and work then. Senders must not half-close before the answer. The app may have processed what it got: check there.',
+      'Let the app answer first and work then. If they left at once, the proxy or its machine stood still: give it more CPU. Senders must not half-close before the answer. The app may have processed what it got: check there.',
   },
   upstream: {
     'app-down': `${START}If it restarts often, a longer upstream.retryConnectFor covers that.${FIND}`,

@@ -7,7 +7,7 @@ import type { Diagnosis } from './diagnoses.ts';
 import { type Advice, judge } from './judge.ts';
 import { Ledger } from './ledger.ts';
 import { RecentRequests } from './recent-requests.ts';
-import { LOST_ENDS, type LostEnd } from './route-outcomes.ts';
+import { LOST_ENDS, type LostEnd } from './route-ledger.ts';
 import { epoch } from './sentences.ts';
 
 export class Health {
@@ -55,11 +55,10 @@ export class Health {
     const input = { ledger: this.ledger, facts, now };
     const time = (at: number) => (Number.isNaN(at) ? null : Math.round(epoch(input, at)));
     const routes = facts.routes.map((route) => {
-      const { fates, outcomes } = this.ledger.of(route.path);
-      return { ...route, traffic: { fates: { ...fates }, lastTaken: time(outcomes.lastGood) } };
+      const { fates, lastGood } = this.ledger.of(route.path);
+      return { ...route, traffic: { fates: { ...fates }, lastTaken: time(lastGood) } };
     });
-    const lost = (end: LostEnd) =>
-      [...this.ledger.all].reduce((sum, [, one]) => sum + one.outcomes.lost(now, [end]), 0);
+    const lost = (end: LostEnd) => [...this.ledger.all].reduce((sum, [, one]) => sum + one.lost(now, end), 0);
     return {
       ...facts,
       routes,

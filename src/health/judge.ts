@@ -7,6 +7,7 @@ import { deliveryFindings, episodes, waitingText } from './delivery-findings.ts'
 import { causesOf, DIAGNOSES, type Finding, finding, SENTENCES, type State, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
+import { isFresh } from './route-ledger.ts';
 import { count, type Input, since } from './sentences.ts';
 import { storeFindings } from './store-findings.ts';
 import { DAY, dateText, spanText } from './times.ts';
@@ -38,9 +39,9 @@ export function judge(input: Input) {
     /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
     right: rightBeside(advice, input.facts),
     /** True while a cause is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes
-      .flatMap(([, { outcomes }]) => [...(outcomes.episode(input.now)?.causes.values() ?? [])])
-      .some((one) => one.isFresh(input.now)),
+    isFresh: input.ledger.routes.some(([, known]) =>
+      [...known.causes(input.now).values()].some((one) => isFresh(one, input.now)),
+    ),
   };
 }
 
@@ -113,7 +114,7 @@ function allIsWell(input: Input): Finding {
     finding('ok', 'nothing-proven', `${nothing} is known to be wrong, but this is not proven: ${why}.`);
   if (Number.isNaN(lastTaken)) return unproven(`the app has taken no delivery since the start, ${spanText(age)} ago`);
   const taken = `the app took the last delivery ${since(input, lastTaken)}`;
-  if (ledger.routes.every(([, { outcomes }]) => outcomes.good === 0))
+  if (ledger.routes.every(([, { good }]) => good === 0))
     return unproven(`${taken}, on a route that a reload has removed since`);
   const refused = count(refusedSince, 'request was', 'requests were');
   if (refusedSince > 0)

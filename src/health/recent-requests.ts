@@ -3,9 +3,8 @@
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { shownRequest } from '../log/request-log.ts';
-import { type Detail, detailOf, NONE, type Writable } from './causes.ts';
-import { copied } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
+import { copied, type Detail, detailOf, NONE, type Writable } from './tallies.ts';
 
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;

@@ -4,9 +4,8 @@
 import { OVERLOAD_HINTS } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { Detail } from './causes.ts';
-import { COMPARED, copied, Tally } from './counts.ts';
 import type { Diagnosis } from './diagnoses.ts';
+import { COMPARED, copied, type Detail, Tally } from './tallies.ts';
 import { DAY, QUARTER } from './times.ts';
 
 const KEPT = 16;
@@ -25,40 +24,39 @@ export class Senders {
   readonly places = new Remembered();
   /** Behind a trusted proxy, the address of a connection is not that of its client. */
   readonly connections = new Remembered();
-  /** Where handshakes failed as those of health checks do; before the first acceptance, whoever sends without a signature. */
-  readonly #others = new Remembered();
   accepted = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. */
   accept(record: RequestRecord, route: string, now: number): void {
-    const { userAgent, contentType, client, connectionAddress } = record;
     this.accepted++;
-    this.#looks.add(userAgent, contentType, route).accept(now);
-    this.#clients.add(client, '', route).accept(now);
+    this.prove(record, route, now);
     this.places.add(placeOf(record), '', route).accept(now);
-    const connection = this.connections.add(connectionAddress, '', route);
-    connection.accept(now);
-    const other = this.#others.find(connectionAddress);
-    connection.hasChecks = now - (other?.lastAccepted ?? Number.NaN) < QUARTER;
-    connection.strange ||= other?.strange ?? 0;
+  }
+
+  /** Called for a refused request, too, that only a holder of a secret of ours can have sent: its look is a sender's. */
+  prove(
+    { userAgent, contentType, client, connectionAddress }: RequestRecord,
+    route: string,
+    acceptedAt?: number,
+  ): void {
+    this.#looks.add(userAgent, contentType, route).accept(acceptedAt);
+    this.#clients.add(client, '', route).accept(acceptedAt);
+    this.connections.add(connectionAddress, '', route).accept(acceptedAt);
+  }
+
+  /** Of an address that sends deliveries; before the first acceptance of any. Scanners later must not make us forget one. */
+  #from(address: string): Known | undefined {
+    return this.accepted === 0 ? this.connections.add(address, '', '') : this.connections.find(address);
   }
 
   /**
-   * Called for a handshake that failed as those of health checks do. True if some failed so from there before the last
-   * delivery, too: then a balancer checks us from the address of the deliveries.
+   * Called for a handshake that failed as those of health checks do. True before the first acceptance, and if some failed so
+   * from there before the last delivery, too: then a balancer checks us from the address of the deliveries.
    */
   isCheck(address: string, now: number): boolean {
-    const connection = this.connections.find(address);
-    // Scanners elsewhere must not make us forget it.
-    if (connection !== undefined || this.accepted === 0) this.#others.add(address, '', '').lastAccepted = now;
-    return connection?.hasChecks === true;
-  }
-
-  /** Called for a refused request that only a holder of a secret of ours can have sent: its look is a sender's, too. */
-  prove({ userAgent, contentType, client, connectionAddress, route }: RequestRecord): void {
-    this.#looks.add(userAgent, contentType, route);
-    this.#clients.add(client, '', route);
-    this.connections.add(connectionAddress, '', route);
+    const from = this.#from(address);
+    if (from !== undefined) from.checkedAt = now;
+    return this.accepted === 0 || from?.hasChecks === true;
   }
 
   /** Called for what was refused and is no delivery: it may be one, if those like it, from there or to there have stopped. */
@@ -73,9 +71,7 @@ export class Senders {
 
   /** Called for what has no signature and is no delivery: where such comes from, too, an address alone shows none. */
   share(record: Looks): void {
-    if (isUnread(record)) return;
-    const { connectionAddress: address } = record;
-    const from = this.accepted === 0 ? this.#others.add(address, '', '') : this.connections.find(address);
+    const from = isUnread(record) ? undefined : this.#from(record.connectionAddress);
     if (from !== undefined) from.strange++;
   }
 
@@ -110,7 +106,7 @@ export class Senders {
   /** What came on a route that a reload has removed would now come where none matches. */
   keepOnly(routes: ReadonlyMap<string, unknown>): void {
     for (const { all } of [this.#looks, this.#clients, this.places, this.connections])
-      for (const known of all) if (!routes.has(known.route)) known.route = UNMATCHED;
+      for (const known of all) if (known.route !== '' && !routes.has(known.route)) known.route = UNMATCHED;
   }
 
   /** True if all deliveries came on routes other than these. */
@@ -149,6 +145,8 @@ export class Known {
   #accepted = 0;
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
+  /** Of an address: when a handshake failed as a check's does, and whether one did shortly before the last acceptance. */
+  checkedAt = Number.NaN;
   hasChecks = false;
   /** Of an address: how many requests came from there that are no deliveries. */
   strange = 0;
@@ -163,7 +161,9 @@ export class Known {
     this.kind = of(this.one, this.other);
   }
 
-  accept(now: number): void {
+  accept(now = Number.NaN): void {
+    if (Number.isNaN(now)) return;
+    this.hasChecks = now - this.checkedAt < QUARTER;
     this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
@@ -209,8 +209,8 @@ class Remembered {
   }
 
   add(one: string, other: string, route: string): Known {
-    const known = this.find(one, other) ?? new Known(one, other, this.#kindOf);
-    known.route = route;
+    const known = this.#get(one, other) ?? new Known(one, other, this.#kindOf);
+    known.route = route || known.route;
     if (known === this.all[0]) return known;
     // An unknown one takes a new place, or that of the oldest.
     if (!this.all.includes(known) && this.all.length < KEPT) this.all.push(known);
@@ -219,7 +219,13 @@ class Remembered {
     return known;
   }
 
+  /** What came with a delivery of a route. */
   find(one: string, other = ''): Known | undefined {
+    const known = this.#get(one, other);
+    return known?.route === '' ? undefined : known;
+  }
+
+  #get(one: string, other: string): Known | undefined {
     const first = one.slice(0, COMPARED);
     const second = other.slice(0, COMPARED);
     for (const known of this.all) if (known.one === first && known.other === second) return known;

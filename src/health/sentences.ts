@@ -5,9 +5,9 @@ import { REASONS } from '../core/reasons.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import type { Facts } from '../facts.ts';
-import type { Detail } from './causes.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
+import type { Detail } from './tallies.ts';
 import { ago, clock, HOUR, spanText } from './times.ts';
 
 /** The input of a judgement. */

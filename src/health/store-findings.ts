@@ -2,12 +2,12 @@
 import { isDirectory } from '../base/default-places.ts';
 import { POISON_ATTEMPTS } from '../core/fate-by-status.ts';
 import type { DeferredFacts, Facts } from '../facts.ts';
-import { type Finding, type Findings, finding } from './diagnoses.ts';
-import type { Ledger } from './ledger.ts';
+import { type Diagnosis, type Finding, type Findings, finding, type State } from './diagnoses.ts';
 import { count, type Input, named, whatChanged } from './sentences.ts';
 import { ago, clock, DAY, nearly, QUARTER, SECOND, spanText } from './times.ts';
 
 const MOST_POISON = 3;
+const MOST_WHYS = 3;
 /** The fate of a delivery that was turned away is known once the store has answered, which takes it ten seconds at most. */
 const LATEST = 11 * SECOND;
 const FEW = 3;
@@ -16,37 +16,36 @@ const NEARLY_FULL = 0.9;
 
 export function* storeFindings(input: Input): Findings {
   const { deferred, once, now } = input.facts;
-  if (once !== null) yield* ofOnce(once);
-  if (once !== null && once.store !== 'memory') yield swallowed(once, input.ledger);
+  if (once !== null) yield* ofOnce(once, input);
   if (deferred === null) return;
-  const { evicts } = deferred;
+  const { evicts, lastSeen: at } = deferred;
   if (evicts !== null) yield evicting(`${nameOf(deferred)} may drop what waits in it`, evicts);
   yield* ofLosses(deferred, now);
-  yield* ofStore(deferred, input);
-  const { lastSeen: at } = deferred;
+  yield ofStore(deferred, input);
   const [begin, end] =
     at === null ? ['', ''] : [`When last counted, ${ago(at, now)}: `, ' What is there now is not known.'];
-  for (const one of [...ofEnding(deferred, now), ...ofKept(deferred, now), ...ofWaiting(deferred, input)])
+  for (const one of [...ofKept(deferred, now), ...ofWaiting(deferred, input)])
     yield { ...one, message: `${begin}${one.message}${end}` };
 }
 
-function* ofOnce({ store, problem, evicts, onStoreFailure }: NonNullable<Facts['once']>): Findings {
+function* ofOnce(
+  { store, problem, evicts, onStoreFailure, isUnnamed }: NonNullable<Facts['once']>,
+  input: Input,
+): Findings {
+  const { lastTaken, routes } = input.ledger;
   const name = `The store of delivered events (${store})`;
   if (evicts !== null) yield evicting(`${name} may forget them before their time`, evicts);
-  if (problem === null) return;
   const refuses = onStoreFailure === 'refuse';
   const effect = refuses ? 'routes with once answer 503' : 'events may be delivered twice';
-  const message = `${name} fails: ${problem}. Until it works again, ${effect}.`;
-  yield finding(refuses ? 'failed' : 'warning', 'once-store', message);
-}
-
-/** All that came was known to a shared store. Other replicas have a name in common, too, so then it is no more than a note. */
-function swallowed({ isUnnamed }: NonNullable<Facts['once']>, { lastTaken, routes }: Ledger): Finding | null {
+  const fails = `${name} fails: ${problem}. Until it works again, ${effect}.`;
+  if (problem !== null) yield finding(refuses ? 'failed' : 'warning', 'once-store', fails);
   const known = routes.reduce((sum, [, { fates }]) => sum + fates.duplicate, 0);
-  if (!Number.isNaN(lastTaken) || known < FEW) return null;
-  const message = `${known} deliveries were answered as duplicates, and the app has taken none since the start: another app may share the store of delivered events${isUnnamed ? ', which has no name' : ' and its name, or another replica took them'}.`;
-  const found = finding(isUnnamed ? 'warning' : 'note', 'once-store', message);
-  return { ...found, remedy: 'Give each app an once.name of its own.' };
+  if (store === 'memory' || !Number.isNaN(lastTaken) || known < FEW) return;
+  // Other replicas have a name in common, too: then it is no more than a note.
+  const why = isUnnamed ? ', which has no name' : ' and its name, or another replica took them';
+  const message = `${known} deliveries were answered as duplicates, and the app has taken none since the start: another app may share the store of delivered events${why}.`;
+  const remedy = 'Give each app an once.name of its own.';
+  yield { ...finding(isUnnamed ? 'warning' : 'note', 'once-store', message), remedy };
 }
 
 const evicting = (what: string, policy: string): Finding =>
@@ -82,50 +81,40 @@ const WHY_LOST: Readonly<Record<string, string>> = {
   record: 'the store lost what it held (look at its disk, or at the Redis)',
 };
 
-function* ofEnding({ firstEnd, waiting }: DeferredFacts, now: number): Iterable<Finding> {
-  if (firstEnd === null || !waiting || !isNear(firstEnd, now)) return;
-  const message = `${manyWait(waiting)}, and the time of the first ${endOf(firstEnd.at, now)}: then it is sent no more unless you ask.`;
-  yield finding('failed', 'deferred-ending', message);
-}
-
-function* ofStore(deferred: DeferredFacts, input: Input): Findings {
-  const { store, state, turnedAway, sends } = deferred;
+function ofStore(deferred: DeferredFacts, input: Input): Finding | null {
+  const { store, state, turnedAway, sends, filling } = deferred;
   const { now } = input.facts;
-  const name = nameOf(deferred);
-  const isLate = turnedAway === null || now - turnedAway.at >= QUARTER;
-  const isOver = isLate || !sends || !isLost(turnedAway.at, input);
-  const kind = state !== 'works' ? state : isOver ? 'unknown' : turnedAway.kind;
-  if (isNearlyFull(deferred) && (isOver || kind === 'full')) {
-    const message = `${name} is nearly full. What it has no room for may be lost.`;
-    return yield finding(isOver ? 'warning' : 'failed', 'store-full', message);
-  }
-  if (kind === 'unknown') return;
-  const id = kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
-  const fails = `${name} ${howItFails(deferred)}`;
-  const unseen = deferred.waiting === null ? ' What is in it is not known, and not sent.' : '';
-  if (!sends) return yield finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.${unseen}`);
+  const idOf = (kind: 'failing' | 'full' | 'slow') =>
+    kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
+  const isRecent = turnedAway !== null && now - turnedAway.at < QUARTER;
   const away = turnedAway === null ? '' : `; a delivery was last turned away ${ago(turnedAway.at, now)}`;
-  const message =
-    state === 'works'
-      ? `${name} works again${away}: ${turnedAway?.why}. What the app did not take then may be lost.`
-      : `${fails}${away}. Until it works again, what the app does not take may be lost.${unseen}`;
-  const found = finding(isLate ? 'warning' : 'failed', id, message);
-  yield state === 'works' ? { ...found, remedy: 'Find what was lost.' } : found;
+  if (state === 'unknown') return null;
+  if (state !== 'works') return failing(idOf(state), isRecent ? 'failed' : 'warning', away, deferred);
+  const again = isRecent && sends && isLost(turnedAway.at, input) ? turnedAway : null;
+  const full = `${nameOf(deferred)} is nearly full. What it has no room for may be lost.`;
+  if (sends && (filling ?? 0) >= NEARLY_FULL && (again?.kind ?? 'full') === 'full')
+    return finding(again ? 'failed' : 'warning', 'store-full', full);
+  if (again === null) return null;
+  const message = `${nameOf(deferred)} works again${away}: ${again.why}. What the app did not take then may be lost.`;
+  return { ...finding('failed', idOf(again.kind), message), remedy: 'Find what was lost.' };
 }
 
-const howItFails = ({ state, problem }: DeferredFacts) =>
-  state === 'full' ? 'is full' : `${state === 'slow' ? 'is slow' : 'fails'}: ${problem}`;
-
-const isNearlyFull = ({ state, sends, filling }: DeferredFacts) =>
-  state === 'works' && sends && filling !== null && filling >= NEARLY_FULL;
+function failing(id: Diagnosis, state: State, away: string, deferred: DeferredFacts): Finding {
+  const how = { full: 'is full', slow: `is slow: ${deferred.problem}` }[deferred.state as string];
+  const fails = `${nameOf(deferred)} ${how ?? `fails: ${deferred.problem}`}`;
+  const unseen = deferred.waiting === null ? ' What is in it is not known, and not sent.' : '';
+  return deferred.sends
+    ? finding(state, id, `${fails}${away}. Until it works again, what the app does not take may be lost.${unseen}`)
+    : finding('note', id, `${fails}. No route has redeliver, so no delivery needs it.${unseen}`);
+}
 
 /** True if a delivery whose last try ended when the store turned one away for the last time, or before, may still be lost. */
 function isLost(away: number, { ledger, facts, now }: Input): boolean {
   const last = now - (facts.now - away) + LATEST;
-  const all = facts.routes.flatMap(({ path, redeliver }) =>
-    redeliver === null ? [] : [...ledger.of(path).outcomes.untaken.values()],
+  const untaken = facts.routes.flatMap(({ path, redeliver }) =>
+    redeliver === null ? [] : [...ledger.of(path).untaken.values()],
   );
-  return all.some(({ loss, at }) => loss !== null && at <= last && at > now - QUARTER);
+  return untaken.some(({ loss, at }) => loss !== null && at <= last && at > now - QUARTER);
 }
 
 const isNear = (end: { at: number; came: number }, now: number) => end.at - now <= nearly(end);
@@ -133,25 +122,26 @@ const isNear = (end: { at: number; came: number }, now: number) => end.at - now 
 const endOf = (at: number, now: number) =>
   at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
 
-/** Why a delivery cannot be verified, as part of a sentence; keyed by the word in `deferred list` and in the log. */
-const WHYS: Readonly<Record<string, string>> = {
-  name: 'of another redelivery.name',
-  limits: 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow',
-  altered: 'altered in the store',
-  unreadable: 'unreadable',
-};
-const MOST_WHYS = 3;
+/** Why a delivery cannot be verified, as part of a sentence; `why` is the word in `deferred list` and in the log. */
+function whyUnverified({ why, secret, route }: DeferredFacts['whys'][number]): string {
+  if (why === 'secret_gone') return `whose secret ${secret} is gone or has another value`;
+  if (why === 'elsewhere') return `whose secret ${secret} another proxy lacks: this one has it, and sends them`;
+  if (why === 'route_gone') return `whose route ${route} takes them no longer`;
+  if (why === 'name') return 'of another redelivery.name';
+  if (why === 'limits') return 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow';
+  return why === 'altered' ? 'altered in the store' : why === 'unreadable' ? why : `refused now (${why})`;
+}
 
 function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
-  const { unverified, whys, stopped, expired, firstUnverified } = deferred;
+  const { unverified, whys, stopped, expired, firstEnd, waiting, firstUnverified } = deferred;
+  if (firstEnd !== null && waiting && isNear(firstEnd, now)) {
+    const message = `${manyWait(waiting)}, and the time of the first ${endOf(firstEnd.at, now)}: then it is sent no more unless you ask.`;
+    yield finding('failed', 'deferred-ending', message);
+  }
   if (unverified) {
-    const textOf = ({ why, secret, route }: (typeof whys)[number]) => {
-      if (why === 'secret_gone') return `whose secret ${secret} is gone or has another value`;
-      if (why === 'elsewhere') return `whose secret ${secret} another proxy lacks: this one has it, and sends them`;
-      return why === 'route_gone' ? `whose route ${route} takes them no longer` : (WHYS[why] ?? `refused now (${why})`);
-    };
-    const causes = Map.groupBy(whys, textOf);
-    const texts = [...causes].map(([text, all]) => `${all.reduce((sum, one) => sum + one.deliveries, 0)} ${text}`);
+    const texts = [...Map.groupBy(whys, whyUnverified)].map(
+      ([text, all]) => `${all.reduce((sum, one) => sum + one.deliveries, 0)} ${text}`,
+    );
     const others = texts.length > MOST_WHYS ? ', and others' : '';
     const isEnding = firstUnverified !== null && isNear(firstUnverified, now);
     const ends = isEnding ? ` The time of the first ${endOf(firstUnverified.at, now)}.` : '';
@@ -160,8 +150,7 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
   }
   const late = `The app did not take ${many(expired ?? 0)} in time: sent no more by itself. Deliver or drop: ${lossOf('expired', deferred, now)}.`;
   if (expired) yield finding('failed', 'deferred-expired', late);
-  const they = stopped === 1 ? 'it is' : 'they are';
-  const refused = `The app refused ${many(stopped ?? 0)} (4xx), so ${they} sent again only when you ask; ${lossOf('stopped', deferred, now)}.`;
+  const refused = `The app refused ${many(stopped ?? 0)} (4xx), so sent again only when you ask; ${lossOf('stopped', deferred, now)}.`;
   if (stopped) yield finding('warning', 'deferred-stopped', refused);
 }
 
@@ -169,7 +158,7 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
 function lossOf(kept: 'expired' | 'stopped', { deliveries }: DeferredFacts, now: number): string {
   const end = deliveries.find(({ state, keptUntil }) => state === kept && keptUntil !== null)?.keptUntil ?? null;
   if (end === null) return 'they are lost when redelivery.keep is over';
-  return `the first is lost in ${spanText(Math.max(0, end - now))}, at ${clock(end, now)}`;
+  return `the first is lost in ${spanText(end - now)}, at ${clock(end, now)}`;
 }
 
 function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
@@ -177,24 +166,19 @@ function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
   const { facts } = input;
   const { now } = facts;
   // Events that the app fails to take again and again, while it takes others now.
-  const isPoison = ({ state, passed, route }: (typeof deliveries)[number]) => {
-    const outcomes = route === null ? null : input.ledger.of(route).outcomes;
-    const isTaking = outcomes !== null && outcomes.good > 0 && !outcomes.episode(input.now)?.run;
-    return state === 'waiting' && passed >= POISON_ATTEMPTS && isTaking;
-  };
+  const isPoison = ({ state, passed, route }: (typeof deliveries)[number]) =>
+    state === 'waiting' && passed >= POISON_ATTEMPTS && route !== null && input.ledger.of(route).takes(input.now);
   const poison = deliveries.filter(isPoison).slice(0, MOST_POISON);
   for (const { id, route, at, attempts, lastFailure } of poison) {
-    if (route === null || at === null) continue;
-    const message = `The app takes other deliveries to ${named(route, facts)}, and not the event ${id}, which came ${ago(at, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
+    const message = `The app takes other deliveries to ${named(route ?? '', facts)}, and not the event ${id}, which came ${ago(at ?? now, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
     yield finding('warning', 'poison', message, route);
   }
   if (!waiting || (sends && poison.length >= waiting)) return;
-  const wait = manyWait(waiting);
-  const unsent = `${wait}, and nothing is sent, since no route has redeliver.`;
+  const unsent = `${manyWait(waiting)}, and nothing is sent, since no route has redeliver.`;
   if (!sends) return yield finding('warning', 'deferred-unsent', unsent);
   const came = oldest ?? now;
   const end = firstEnd === null ? '' : ` The time of the first ends at ${clock(firstEnd.at, now)}.`;
   const where = waits.length > 1 ? ` on ${waits.length} routes` : '';
-  const message = `${wait} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, facts)}`;
+  const message = `${manyWait(waiting)} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, facts)}`;
   yield { ...finding('warning', 'deferred-waits', message), routes: waits.map(({ route }) => route) };
 }

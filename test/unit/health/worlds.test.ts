@@ -165,8 +165,7 @@ class OneRoute {
     const routes = this.#stored.size > 0 ? ['/notify'] : [];
     const facts = factsOf({ deferred: { ...DEFERRED, deliveries: [], waiting: this.#stored.size, routes } });
     const { advice } = judge({ ledger: this.#ledger, facts, now: this.#now });
-    const { outcomes } = this.#ledger.of('/notify');
-    expect(outcomes.lost(this.#now)).toBe(this.#lost);
+    expect(this.#ledger.of('/notify').lost(this.#now)).toBe(this.#lost);
     const told = advice.flatMap((one) => [one, ...one.follows]).find(({ id }) => id === 'deliveries-lost');
     expect(Number(/^(\d+) deliver/.exec(told?.message ?? '0 deliver')?.[1])).toBe(this.#lost);
     const isFailed = advice[0]?.state === 'failed';

@@ -1,0 +1,316 @@
+// What became of the deliveries of one route: its losses of a day, whatever came since, and its open causes of bad outcomes.
+// THE ONE RULE FOR SHARES is `told`. A cause has its own share, its own row of good ones since its last bad one, and its own
+// end; what came before its first has no part in it. Four an hour and a hundred a second are judged alike, and nothing
+// flips: a state is left later than it is reached. Times are milliseconds of the monotonic clock.
+import { dropOldest } from '../base/indexed-set.ts';
+import { FATES, type Fate } from '../core/fate-by-status.ts';
+import type { Diagnosis } from './diagnoses.ts';
+import { Counts, copied, type Detail, detailOf, entryOf, NONE } from './tallies.ts';
+import { DAY, MINUTE, QUARTER, SECOND } from './times.ts';
+
+/** The ends of a delivery that may be lost. `refused`: by the app (4xx), or by us before the verdict. */
+export const LOST_ENDS = ['failed', 'abandoned', 'refused', 'turnedAway'] as const;
+export type LostEnd = (typeof LOST_ENDS)[number];
+
+/** Milliseconds from its first one on before a cause is failed: an app that restarts needs a moment. */
+const SETTLE_MS = 10 * SECOND;
+/** `failed` is reached, too, at this share of bad outcomes of the last minute, or of the last MANY if it has fewer. */
+const REACHED = 1 / 5;
+const MANY = 20;
+const LEAST_BAD = 3;
+/** `failed` is left below this share of the last quarter of an hour, or of the last MORE. */
+const LEFT = 1 / 20;
+const MORE = 60;
+/** Tries that end within so many milliseconds are kept as one piece, and so many pieces, which are a quarter of an hour. */
+const PIECE_MS = 5 * SECOND;
+const MOST_PIECES = QUARTER / PIECE_MS;
+/** Good ones in a row without which nothing ends: eight may come while a third is bad. */
+const LEAST_GOOD = 9;
+const FEW_GOOD = 4;
+/** This many deliveries that met another cause show that the one before is over; so many stored ones, that it is not. */
+export const FEW = 3;
+/** The events that are remembered as untaken: 1 MB. Older ones count on, though nothing can end them. */
+const MOST_UNTAKEN = 4000;
+/** So many tries of an event, each begun before the one that ended before it, came back to us. */
+const LOOPED = 3;
+
+/** What bad outcomes met; `record`: of the first one. */
+const newCause = (diagnosis: Diagnosis, record: Detail, goodBefore: number, known: number) => ({
+  diagnosis,
+  /** True for requests that were refused before the verdict, or turned away: what was accepted passed it. */
+  isRefusal: record.fate === 'none',
+  /** When its first one came and was known, and the last good one before. */
+  began: record.startedAt,
+  known,
+  goodBefore,
+  /** Of the last one. */
+  detail: { ...NONE },
+  lastAt: known,
+  /** How many events met it last; those that the app has not taken since, and those of them that may be lost. */
+  times: 0,
+  open: 0,
+  lost: 0,
+  /** How many events came where it strikes since its first one was known. */
+  all: 0,
+  /** Good ones in a row: before the last bad one, and after it. */
+  between: 0,
+  since: 0,
+  /** The state that was given last. */
+  isFailed: false,
+});
+export type Cause = ReturnType<typeof newCause>;
+
+/** Good ones in a row of which one such row in `odds` comes by chance while as many fail as before. */
+function rowOf({ between, times }: Cause, odds: number): number {
+  const good = (between + 2) / (times + between + 2);
+  return Math.max(LEAST_GOOD, Math.ceil(-Math.log(odds) / Math.log(good)));
+}
+
+/** True while its first one is too fresh to judge. */
+export const isFresh = ({ known }: Cause, now: number): boolean => now - known < SETTLE_MS;
+
+/** True once it is a warning at most. A few good ones after an unbroken row come in one of 45 where a third is bad. */
+function hasCalmed(cause: Cause, now: number): boolean {
+  const { times, between, since, lastAt } = cause;
+  const wasOutage = times > 1 && between === 0 && since >= FEW_GOOD && now - lastAt >= QUARTER;
+  return wasOutage || (since >= rowOf(cause, 100) && now - lastAt >= MINUTE) || now - lastAt > DAY;
+}
+
+/** How many good ones in a row end it; 0 once they came, or the app took each bad one later. */
+export function dueOf(cause: Cause): number {
+  const enough = rowOf(cause, 100_000);
+  return cause.open === 0 || cause.since >= enough ? 0 : enough;
+}
+
+/** It ends a minute after its last bad one, once it has enough good ones, and with a few after a day. */
+function isOver(cause: Cause, now: number): boolean {
+  const isDue = dueOf(cause) === 0;
+  return now - cause.lastAt >= (isDue ? MINUTE : DAY) && (isDue || cause.since >= LEAST_GOOD);
+}
+
+/** An event that the app has not taken, as its last try ended. `loss`: null while it is stored. */
+interface Untaken {
+  readonly loss: LostEnd | null;
+  readonly cause: Cause;
+  readonly at: number;
+  readonly startedAt: number;
+  /** How many tries before it lay within each other, and within this one. */
+  readonly within: number;
+}
+
+export class RouteLedger {
+  readonly fates = Object.fromEntries(FATES.map((fate) => [fate, 0])) as Record<Fate, number>;
+  /** Of deliveries that took long, or whose sender left first, by minute; milliseconds of the last such answer, or -1. */
+  readonly slow = new Counts(15, MINUTE);
+  slowMs = -1;
+  /** POSTs that look like Entrupy's, and were forwarded without a look at their signature. */
+  unverifiedDeliveries = 0;
+  /** All since the start. */
+  good = 0;
+  lastGood = Number.NaN;
+  /** How many good ones were known when the app answered one with 3xx. */
+  redirectAt = Number.NEGATIVE_INFINITY;
+  redirectStatus = 0;
+  readonly redirected = new Counts();
+  /** By event, the oldest first. */
+  readonly untaken = new Map<string, Untaken>();
+  /** Of those stored ones that failed again since the last fresh good one: FEW at most. */
+  readonly #again = new Set<string>();
+  /** In the order of their first. */
+  readonly losses: { readonly id: Diagnosis; readonly end: LostEnd; readonly counts: Counts }[] = [];
+  lastLoss = Number.NaN;
+  readonly #causes = new Map<Diagnosis, Cause>();
+  /** How many tries met what since the first open cause began: null for good ones. */
+  #pieces: { readonly at: number; readonly met: Map<Cause | null, number> }[] = [];
+  lastTry = Number.NaN;
+  /** Failed in a row up to now, also of one event, and when the second of them was known. */
+  run = 0;
+  #secondOfRun = Number.NaN;
+
+  /** True once a delivery was verified here. */
+  get hasVerified(): boolean {
+    return FATES.some((fate) => this.fates[fate] > 0);
+  }
+
+  /** True if the app takes deliveries now. */
+  takes(now: number): boolean {
+    return this.good > 0 && (this.causes(now).size === 0 || this.run === 0);
+  }
+
+  addGood(record: Pick<Detail, 'upstreamStatus' | 'startedAt' | 'event'>, now: number): void {
+    const { upstreamStatus: status, startedAt } = record;
+    if (!(startedAt > 0)) this.#again.delete(record.event);
+    else if (this.#again.size > 0) this.#again.clear(); // of an empty one V8 makes a new table, too
+    this.good++;
+    this.lastGood = now;
+    if (status >= 300) {
+      this.redirectAt = this.good;
+      this.redirectStatus = status;
+      this.redirected.add(now);
+    }
+    const isKnown = this.end(record);
+    if (this.#causes.size > 0) this.#try(null, isKnown, now);
+  }
+
+  /** An event is lost once, and counts for the cause that its last try met. `loss`: null for what is stored. */
+  addBad(met: Diagnosis, loss: LostEnd | null, record: Detail, now: number): void {
+    const { event, startedAt, upstreamStatus } = record;
+    const causes = this.causes(now);
+    const before = this.untaken.get(event);
+    // Once the app has taken others, a few stored ones that fail again speak for themselves alone.
+    const isAgain = loss === null && before?.loss === null && before.at < this.lastGood;
+    if (isAgain && this.#again.size < FEW && this.#again.add(copied(event)).size < FEW)
+      return void detailOf(record, causes.get(met)?.detail);
+    // An only entry stays: of a map that is emptied and filled again V8 makes two tables (OrderedHashTable::Shrink), 150
+    // bytes in old space, which only a full collection frees.
+    if (this.untaken.size > 1) this.untaken.delete(event);
+    const isKnown = before !== undefined && this.#uncount(before);
+    if (isKnown) before.cause.times--;
+    const within = before !== undefined && startedAt < before.startedAt ? before.within + 1 : 0;
+    const diagnosis = upstreamStatus > 0 && within >= LOOPED ? 'upstream-loop' : met;
+    const cause = entryOf(this.#causes, diagnosis, () => newCause(diagnosis, record, this.lastGood, now));
+    this.#try(cause, isKnown, now);
+    detailOf(record, cause.detail);
+    if (event !== '') this.untaken.set(copied(event), { loss, cause, at: now, startedAt, within });
+    dropOldest(this.untaken, MOST_UNTAKEN);
+    if (loss === null) return;
+    cause.lost++;
+    this.lastLoss = now;
+    this.#countLoss(diagnosis, loss, now, 1);
+  }
+
+  #countLoss(id: Diagnosis, end: LostEnd, at: number, by: 1 | -1): void {
+    const known = this.losses.find((one) => one.id === id && one.end === end) ?? { id, end, counts: new Counts() };
+    if (!this.losses.includes(known)) this.losses.push(known);
+    known.counts.add(at, by);
+  }
+
+  /** The app has taken the event. True if it had been untaken in the time of its cause. */
+  end(record: Pick<Detail, 'event'>): boolean {
+    // Where nothing is untaken, the signature is not even read.
+    const known = this.untaken.size === 0 ? undefined : this.untaken.get(record.event);
+    return known !== undefined && this.untaken.delete(record.event) && this.#uncount(known);
+  }
+
+  /** The store has nothing of this route any more: another process has sent it, or a person has dropped it. */
+  endStored(): void {
+    for (const [event, known] of this.untaken)
+      if (known.loss === null && this.untaken.delete(event)) this.#uncount(known);
+    for (const cause of this.#causes.values()) cause.open = cause.lost;
+  }
+
+  /** True if its cause is not over. */
+  #uncount({ loss, cause, at }: Untaken): boolean {
+    cause.open--;
+    if (loss !== null) {
+      cause.lost--;
+      this.#countLoss(cause.diagnosis, loss, at, -1);
+      if (at === this.lastLoss) for (const { loss, at } of this.untaken.values()) if (loss !== null) this.lastLoss = at;
+    }
+    return this.#causes.get(cause.diagnosis) === cause;
+  }
+
+  /** How many of the last day may be lost. */
+  lost(now: number, of?: LostEnd | Diagnosis): number {
+    const all = this.losses.filter(({ id, end }) => of === undefined || of === end || of === id);
+    return all.reduce((sum, { counts }) => sum + counts.sum(now), 0);
+  }
+
+  /** The open causes, none of them over. */
+  causes(now: number): ReadonlyMap<Diagnosis, Cause> {
+    for (const [diagnosis, one] of this.#causes) if (isOver(one, now)) this.#causes.delete(diagnosis);
+    if (this.#causes.size > 0 || this.#pieces.length === 0) return this.#causes;
+    this.#pieces = [];
+    this.run = 0;
+    return this.#causes;
+  }
+
+  /** A try has its outcome: null for a good one. `isKnown`: its event had one before. */
+  #try(met: Cause | null, isKnown: boolean, now: number): void {
+    let piece = this.#pieces.at(-1);
+    if (piece === undefined || now - piece.at >= PIECE_MS || met?.times === 0) {
+      piece = { at: now, met: new Map() };
+      if (this.#pieces.push(piece) > MOST_PIECES) this.#pieces.shift();
+    }
+    piece.met.set(met, (piece.met.get(met) ?? 0) + 1);
+    this.lastTry = now;
+    this.run = met === null ? 0 : this.run + 1;
+    if (this.run === 2) this.#secondOfRun = now;
+    for (const one of this.#causes.values()) {
+      // The app fails none of what is refused before it, and what it takes had passed that.
+      if (!one.isRefusal && met?.isRefusal === true) continue;
+      if (!one.isRefusal && met === null) one.since++;
+      if (!isKnown) one.all++;
+    }
+    if (met === null) return;
+    met.times++;
+    met.open++;
+    met.all = Math.max(met.all, met.times); // it may have come before the first one that met this cause
+    met.between += met.since;
+    met.since = 0;
+    met.lastAt = now;
+  }
+
+  /** Those that are told, the commonest of the last first. Each judgement asks once: `failed` is left later than reached. */
+  told(now: number): readonly Cause[] {
+    const all = [...this.causes(now).values()];
+    const last = this.#met(0, 0, MANY, now, true);
+    const timesOf = (one: Cause) => last.get(one) ?? 0;
+    const told = all
+      .filter((one) => one.times > 0 && !isReplaced(one, all))
+      .sort((one, other) => timesOf(other) - timesOf(one) || other.lastAt - one.lastAt);
+    const live = told.filter((one) => !hasCalmed(one, now));
+    const settled = live.filter((one) => !isFresh(one, now));
+    const isInRow = this.run >= 2 && now - this.#secondOfRun >= SETTLE_MS;
+    const mayFail = ({ times, since }: Cause) => times > 1 || since < 2;
+    const row = live.filter((one) => isInRow && one.since === 0);
+    const alone = settled.filter((one) => mayFail(one) && (row.includes(one) || this.#isReached([one], now)));
+    // A fresh one fails only in a row that no other has made failed; else several may strike a fifth together.
+    const reached = [alone, row, this.#isReached(settled, now) ? settled : []].find((some) => some.length > 0) ?? [];
+    for (const one of all) {
+      const stays = one.isFailed && mayFail(one) && this.#share([one], QUARTER, MORE, now) >= LEFT;
+      one.isFailed = live.includes(one) && (reached.includes(one) || stays);
+    }
+    return told;
+  }
+
+  #isReached(some: readonly Cause[], now: number): boolean {
+    // The only ones so far.
+    const isOnly = ({ goodBefore, between, since }: Cause) => Number.isNaN(goodBefore) && between + since === 0;
+    if (some.length > 0 && some.every(isOnly)) return true;
+    // At the last outcome: while nothing comes, no route becomes worse. Much later only the last few count.
+    const span = now - this.lastTry < QUARTER ? MINUTE : 0;
+    const open = some.reduce((sum, one) => sum + one.open, 0);
+    return open >= LEAST_BAD && this.#share(some, span, MANY, this.lastTry) >= REACHED;
+  }
+
+  /** The share of some up to a time among those that came where they strike since the first of them, in the last `span`. */
+  #share(some: readonly Cause[], span: number, least: number, at: number): number {
+    const isFront = some.some(({ isRefusal }) => isRefusal);
+    const met = this.#met(Math.min(...some.map(({ began }) => began)), span, least, at, isFront);
+    const all = [...met.values()].reduce((sum, times) => sum + times, 0);
+    return some.reduce((sum, one) => sum + (met.get(one) ?? 0), 0) / Math.max(1, all);
+  }
+
+  /** How many tries met what since `from`, in the last `span` up to a time, but at least of so many. */
+  #met(from: number, span: number, least: number, at: number, isFront: boolean): ReadonlyMap<Cause | null, number> {
+    const found = new Map<Cause | null, number>();
+    let all = 0;
+    for (const piece of this.#pieces.toReversed()) {
+      if (piece.at < from || (all >= least && piece.at <= at - span)) break;
+      for (const [met, times] of piece.met) {
+        if (met?.isRefusal === true && !isFront) continue;
+        all += times;
+        found.set(met, (found.get(met) ?? 0) + times);
+      }
+    }
+    return found;
+  }
+}
+
+/** Others that strike where it does began after its last: a few, or one that an app accepted after it was down. */
+function isReplaced({ detail, lastAt, isRefusal }: Cause, causes: readonly Cause[]): boolean {
+  const isEnd = ({ times, detail: { upstreamStatus: status, upstreamFailure: failure } }: Cause) =>
+    times >= FEW || (detail.upstreamFailure === 'connect' && (status > 0 || (failure ?? 'connect') !== 'connect'));
+  return causes.some((one) => one.isRefusal === isRefusal && one.began > lastAt && isEnd(one));
+}
