@@ -1,6 +1,6 @@
-// The sections of docs/alerts.md on diagnoses, between two marks: their order, remedies and causes. What each means is
-// written there.
-import { causesOf, DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
+// The sections of docs/alerts.md on diagnoses, between two marks: their order and remedies. What each means is written
+// there.
+import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
 
 const IDS = Object.keys(DIAGNOSES) as readonly Diagnosis[];
 const SECTIONS_IN_PAGE = /(<!-- diagnoses -->\n)[\s\S]*?(<!-- diagnoses: end -->)/;
@@ -11,18 +11,11 @@ export function withDiagnoses(page: string): string {
   });
 }
 
-/** More causes than this are not listed: the status page shows the one that it is. */
-const MOST_CAUSES = 8;
-
 function section(id: Diagnosis, page: string): string {
   const [, meaning] = new RegExp(`^### ${id}\\n\\n\\*\\*Do:.*\\n\\n(\\S.*)$`, 'm').exec(page) ?? [];
   if (meaning === undefined) throw new Error(`it says nothing of ${id}: add ### ${id}, **Do:** …, and what it means`);
-  const causes = causesOf(id);
-  const after = causes.length === 0 || causes.length > MOST_CAUSES ? '' : `\n\nIt may follow from ${links(causes)}.`;
-  return `### ${id}\n\n**Do:** ${linked(DIAGNOSES[id].remedy)}\n\n${meaning}${after}\n`;
+  return `### ${id}\n\n**Do:** ${linked(DIAGNOSES[id].remedy)}\n\n${meaning}\n`;
 }
-
-const links = (ids: readonly string[]) => ids.map((id) => `[${id}](#${id})`).join(', ');
 
 /** Each page that a text names becomes a link; angle brackets stay text. */
 function linked(text: string): string {

@@ -240,11 +240,11 @@ describe('each mistake has its diagnosis, which says where it is fixed', () => {
     ['signature-form', 'URL-safe base64', `SHA256:${digest('base64url')}`],
     ['signature-form', 'without the prefix', digest('base64')],
     ['signature-form', 'the padding', `SHA256:${digest('base64').slice(0, -1)}`],
-    ['secret-form', 'base64 text here alone', sign(Buffer.from(SECRET, 'base64'), COMPACT)],
-    ['sender-signs', 'with no secret', sign('', COMPACT)],
-    ['sender-signs', 'not the whole body', sign(SECRET, '')],
-    ['secret-form', 'Quotes', sign(`"${SECRET}"`, COMPACT)],
-    ['secret-form', 'or its base64 text was used', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
+    ['secret-form', 'plain and as base64', sign(Buffer.from(SECRET, 'base64'), COMPACT)],
+    ['sender-signs', 'an empty secret', sign('', COMPACT)],
+    ['sender-signs', 'something else than exactly the body', sign(SECRET, '')],
+    ['secret-form', 'with and without quotes', sign(`"${SECRET}"`, COMPACT)],
+    ['secret-form', 'plain and as base64', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
   ] as const)('%s: %s', (diagnosis, words, given) => {
     expect(found(given)?.diagnosis).toBe(diagnosis);
     const sections = read('docs/alerts.md').split('\n### ').slice(1);
