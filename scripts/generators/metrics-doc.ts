@@ -15,19 +15,19 @@ import { listItem, wrapped } from './list-item.ts';
 import { PROCESS_METRICS } from './process-metrics.ts';
 
 const DECISION_MEANING: Readonly<Record<Decision, string>> = {
-  accepted: 'A live secret verified the signature, even if the upstream then failed, which is counted apart.',
+  accepted: 'A live secret verified the signature. If the upstream then failed, that is counted apart.',
   rejected: 'The proxy refused it. The upstream has not seen it, unless a stop cut it off (diagnosis `stopped`).',
   reported: '`mode: report` forwarded a request that would have been refused.',
   forwarded: 'A forward route forwarded it without a verdict.',
   duplicate: 'The event was already delivered, so the proxy answered and did not forward it again (`once`).',
   deferred: 'The app did not take the delivery, so the proxy stored it, and sends it again (`redeliver`).',
-  probe: 'A live secret verified the body that `probe` sends: it reaches the app, and counts nowhere as a delivery.',
+  probe: 'A live secret verified the body that `probe` sends: it reaches the app, but is never counted as a delivery.',
 };
 
 const LABELS: readonly (readonly [string, string])[] = [
   [
     'route',
-    "the route's path as configured, or `unmatched` if no route takes the request, or a rule other than `query` refuses its head; of a diagnosis the one whose deliveries they are, whatever path they came to",
+    "the route's path as configured, or `unmatched` if no route takes the request, or a rule other than `query` refuses its head; of a diagnosis, the route that the deliveries were meant for, at whatever path they came",
   ],
   ['decision', '[below](#decisions)'],
   ['reason', '[below](#reasons), or `none`'],
@@ -81,9 +81,9 @@ export function renderMetricsDoc(): string {
 The admin port serves them at \`/metrics\`, as Prometheus text, or as OpenMetrics if \`Accept\` asks for it. Rules and dashboard:
 [alerts.md](alerts.md#load-the-rules-and-the-dashboard).
 
-Nothing that a client sends can add a series. Each series that a route's action and mode allow exists from the start
-with 0, so \`increase()\` sees the first event. A reload that removes a route or a secret removes its series; the others
-keep their counts. In italics: which routes or secrets have a series, if not all.
+Nothing that a client sends can add a series. Each series that a route's action and mode allow begins with 0 at the
+start, so \`increase()\` sees the first event. A reload that removes a route or a secret removes its series; the others
+keep their counts. Text in italics says which routes or secrets have a series, if not all have one.
 
 ${metricItems()}
 
@@ -99,8 +99,8 @@ ${list(DECISIONS.map((decision) => [decision, DECISION_MEANING[decision]]))}
 
 ## Fates
 
-A delivery is a verified request, but no probe. Its fate is counted once, when it is known: that may be after its sender
-has left, and after \`requests_total\` has counted the request.
+A delivery is a verified request that is not a probe. Its fate is counted once, when it is known, perhaps after its
+sender has left and after \`requests_total\` has counted the request.
 
 ${list(FATES.map((fate) => [fate, FATE_MEANINGS[fate]]))}
 

@@ -4,8 +4,8 @@ import type { Route } from './routes.ts';
 
 /** The fates of a delivery (a verified request that is no probe), and their meaning for people. */
 export const FATE_MEANINGS = {
-  taken: 'The app answered 2xx or 3xx, and did not break the answer off, whoever left.',
-  refused: 'The app answered another 4xx than those of `failed`: sending it again is useless.',
+  taken: 'The app answered 2xx or 3xx and did not break its answer off, even if the sender had left.',
+  refused: 'The app answered with a 4xx that does not count as `failed`: sending it again is useless.',
   failed: 'The app answered 5xx, 408, 425 or 429, broke its answer off or gave none, or the proxy answered 503.',
   abandoned:
     "The sender left before the app's answer, and the proxy ended the request: the app may have taken it or not.",

@@ -8,10 +8,10 @@ const START = 'Start it, or correct upstream.url. ';
 const RESOLVE = `Its name does not resolve: correct it in upstream.url, or look at DNS.${FIND}`;
 export const LOST = ' What got 503 meanwhile may be lost.';
 const TRICKLE = ' Do bodies trickle in? Then lower limits.bodyTimeout.';
-const YOURS = 'If you know their clients, ';
+const YOURS = 'If you know these clients, ';
 const NO_RESTART = 'no restart is needed';
 const PUT = `Put a value where the secret is read from; ${NO_RESTART} for a file.`;
-const BRING = `Bring the Redis back, or correct the passwordFile, by the problem that it names; ${NO_RESTART}.`;
+const BRING = `Bring the Redis back, or correct the passwordFile, by the problem that is named; ${NO_RESTART}.`;
 const ONCE = `${BRING} Another once.store needs one.`;
 /** Left out, or said instead, where the facts show it. */
 export const SENTENCES = { START, RESOLVE, LOST, TRICKLE, PUT, ONCE };
@@ -20,16 +20,16 @@ export const SENTENCES = { START, RESOLVE, LOST, TRICKLE, PUT, ONCE };
 const REMEDIES = {
   ready: {
     draining: 'Nothing, if it is about to stop. The drain ends after 10 minutes without a SIGTERM.',
-    'not-ready': 'Fix what it names: until then load balancers send no requests here.',
+    'not-ready': 'Fix the causes: until then load balancers send no requests here.',
   },
   secrets: {
     'no-live-secret': `${PUT}${LOST}`,
-    'secrets-outside-dates': `Add a successor, or correct their dates; or set the clock of this machine, if it is wrong.${LOST}`,
-    'secret-problem': `Put the value there, readable for uid 65532; ${NO_RESTART} for a file.`,
+    'secrets-outside-dates': `Add a successor, or correct the dates of the secrets; or set the clock of this machine, if it is wrong.${LOST}`,
+    'secret-problem': `Put the value where the secret is read from, readable for uid 65532; ${NO_RESTART} for a file.`,
     'secret-value':
-      'Nothing, while deliveries match it, unless it can be guessed: then rotate, and set the new one at Entrupy, too.',
-    'secret-expired': 'Remove it once its successor verifies.',
-    'secret-unproven': 'Is it the one set at Entrupy? Only a delivery proves it. If in doubt, add the former one.',
+      'Nothing, while deliveries match it. If the value can be guessed, rotate, and set the new one at Entrupy, too.',
+    'secret-expired': 'Remove the secret once its successor verifies.',
+    'secret-unproven': 'Is this secret set at Entrupy? Only a delivery proves it. If in doubt, add the former one.',
     'secret-ends': 'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
     'old-secret-used': 'Switch them to the new one, or move the end. log.requests: all shows secret and client.',
   },
@@ -42,7 +42,7 @@ const REMEDIES = {
     'secret-form': 'Enter the secret in the same form here and at Entrupy.',
     'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
     'sender-signs': 'Fix how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
-    'signature-form': `${YOURS}fix how their sender writes the header, or what sits in front of the proxy.`,
+    'signature-form': `${YOURS}fix how the sender writes the header, or what sits in front of the proxy.`,
     'no-signature':
       "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
     'signature-dropped':
@@ -50,12 +50,12 @@ const REMEDIES = {
     'expired-secret':
       'If you know this client, give it the live secret. If you do not, that secret has leaked: keep it out, and find out how. If the clock is wrong, set it.',
     'early-secret':
-      'A candidate on trial is proven by this: remove its notBefore once it is to count (rotation.md). Otherwise correct notBefore, or the clock, if that is wrong.',
+      'This proves a candidate on trial: remove its notBefore when it should count (rotation.md). Otherwise correct notBefore, or the clock, if that is wrong.',
   },
   refusals: {
     'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
     'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
-    'other-address': 'Is the address at Entrupy that of your route? explain METHOD TARGET tells which one takes it.',
+    'other-address': 'Is the address at Entrupy that of your route? explain METHOD TARGET shows which route takes it.',
     'large-body': `${YOURS}raise maxBody.`,
     'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
     'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
@@ -66,7 +66,7 @@ const REMEDIES = {
     'app-fails': `Look at the log of the app: verification is not the cause.${FIND}`,
     'app-hangs': `Look at the log of the app, and let it answer first and work then.${FIND}`,
     'app-breaks-off': `Did the app crash? Look at its log.${PORT}${FIND}`,
-    'upstream-loop': `Write the address of the app in upstream.url: what is there leads back to this proxy.${FIND}`,
+    'upstream-loop': `Write the address of the app in upstream.url: the present one leads back to this proxy.${FIND}`,
     'app-not-http': `curl --http1.1 -v shows the answer.${PORT}${FIND}`,
     'app-busy': `Raise the limit in the app, or in what sits in front of it.${FIND}`,
     'slow-app': 'Let the app answer first and work then.',
@@ -85,16 +85,16 @@ const REMEDIES = {
     'app-down': `${START}If it restarts often, a longer upstream.retryConnectFor covers that.${FIND}`,
     'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
     'app-certificate-dates': "Renew it, and check this machine's clock.",
-    'app-certificate-unknown': 'Name its authority’s certificate, or itself if self-signed, in upstream.tls.caFile.',
+    'app-certificate-unknown': 'Name its authority’s certificate, or its own if self-signed, in upstream.tls.caFile.',
     'app-tls':
-      'Does it speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a certificate of ours: upstream.tls.certFile.',
+      'Does the app speak TLS on this port? If not, write http:// in upstream.url. It may also ask for a client certificate: upstream.tls.certFile.',
   },
   room: {
     'proxy-full': `Is the app slow, or do bodies trickle in?${FIND}`,
     'bodies-full': `Raise limits.bufferedBytes and the memory.${TRICKLE}`,
     'slots-full': `Is the app slow, or do long responses hold the slots? Look at its log. If not, raise upstream.connections.${FIND}`,
     'tunnels-full': 'Raise limits.connections, or close idle WebSockets.',
-    stopped: `Give it more time to stop: shutdown.grace.${FIND}`,
+    stopped: `Give the proxy more time to stop: raise shutdown.grace.${FIND}`,
     'twins-wait': `Is the app slow? Look at its log.${FIND}`,
     'connections-full': 'Raise limits.connections, or limit connections by address in front of the proxy.',
     'descriptors-full': 'Raise the limit of open files (ulimit -n), or lower limits.connections, upstream.connections.',
@@ -104,30 +104,30 @@ const REMEDIES = {
     'once-store': `${ONCE}${LOST}`,
   },
   redelivery: {
-    'store-full': 'Make the app take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart.',
+    'store-full': 'Get the app to take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
-    'store-fails': `Fix it by the problem that it names: its room, its owner (uid 65532), or another process that uses it; ${NO_RESTART}.`,
+    'store-fails': `Fix the problem that is named: its room, its owner (uid 65532), or another process that uses it; ${NO_RESTART}.`,
     'redis-fails': `${BRING} Another redelivery.store needs one.`,
     'deferred-lost':
-      'Find the events again: entrupy-signature-proxy deferred lists, at its end, those that are known, and so do the lines "lost" of the log. Then end the cause that is named.',
+      'Find the events again: those that are known are at the end of entrupy-signature-proxy deferred, and in the lines "lost" of the log. Then end the named cause.',
     'store-damaged':
-      'Save what is in it, as redelivery.md says, or find the events again; then move it away. Look at the disk.',
+      'Save what is in the file, as redelivery.md says, or find the events again; then move the file away. Look at the disk.',
     'deferred-expired':
       'Correct what kept the app from taking them, then entrupy-signature-proxy deferred deliver. If nobody needs one any more: deferred drop ID; --expired drops all of them.',
     'deferred-ending':
       'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
     poison:
-      'Look at the log of the app for it: entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
+      'Look for it in the log of the app; entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
     'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver, within redelivery.keep.',
     'deferred-unverified':
-      'Put back what it names: the secret, the route, the limit or the name. If it names altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
-    'store-evicts': 'Set maxmemory-policy noeviction on that server: with it a full server refuses, and drops nothing.',
+      'Put back what is named: the secret, the route, the limit or the name. If that is altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
+    'store-evicts': 'Set maxmemory-policy noeviction on that server: a full server then refuses, and drops nothing.',
     'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
-    'deferred-waits': 'Look at the log of the app. deferred deliver then saves the pause until the next try.',
+    'deferred-waits': 'Look at the log of the app. deferred deliver then skips the pause until the next try.',
   },
   certificates: {
     'certificate-ends': `Replace the certificate and its key; ${NO_RESTART}. If the file is new and the date is old, a reload failed.`,
-    'handshake-fails': `${YOURS}compare what they trust with the certificate in listen.tls, and theirs with listen.tls.clientCaFile.`,
+    'handshake-fails': `${YOURS}compare what they trust with the certificate in listen.tls, and their certificates with listen.tls.clientCaFile.`,
     'certificate-early': 'Is the clock of this machine right? If it is, wait, or use another certificate.',
   },
   reload: {

@@ -39,7 +39,7 @@ export const METRICS = {
   },
   deliveries_total: {
     labels: ['route', 'fate'],
-    help: 'Verified requests, without probes, by what became of them; counted when that is known.',
+    help: 'Verified requests except probes, by what happened to them; counted when that is known.',
     series: possibleFates,
   },
   unverified_signatures_total: {

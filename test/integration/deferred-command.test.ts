@@ -267,7 +267,7 @@ describe('deferred', () => {
     await replaceFile(file, `another ${value('b')}`);
     await reload(proxy);
     const refused = (await command(proxy, 'deliver', id)).stdout;
-    expect(refused).toMatch(/the last failure: secret_gone\. Put back what it names: the secret, /);
+    expect(refused).toMatch(/the last failure: secret_gone\. Put back what is named: the secret, /);
     await kept(3);
     await replaceFile(file, secret);
     await reload(proxy);
