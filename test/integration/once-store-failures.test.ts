@@ -279,37 +279,31 @@ const isClaim = (script: string) => script.includes(`'busy'`);
 /** Short, so that code that waits for a twin fails by its answer, not by the test's time limit. */
 const upstream = { retryConnectFor: '10ms', responseTimeout: '5s', idleTimeout: '5s' };
 
-test
-  .extend('storeThat', starting(startAnsweringStore))
-  .concurrent(
-    'an answer that makes no sense is a failure: onStoreFailure decides',
-    async ({ storeThat, deliverer }) => {
-      // A server that answers everything alike is never available.
-      let answer = (_script: string) => '+OK\r\n';
-      let tested = '+OK\r\n';
-      const { url: store } = await storeThat((script) => (isTest(script) ? tested : answer(script)));
-      const both = await Promise.all([
-        deliverer({ once: { store }, upstream }),
-        deliverer({ once: { store, onStoreFailure: 'refuse' }, upstream }),
-      ]);
-      const [going, refusing] = both;
-      const noSense = 'it gave an answer that makes no sense';
-      expect(await Promise.all(both.map((proxy) => deliver(proxy, 'alike')))).toEqual([DELIVERED, REFUSED]);
-      for (const proxy of both) await eventually(() => problemOf(proxy), noSense);
-      tested = '$0\r\n\r\n';
-      for (const [proxy, given, claimed, committed] of [
-        [going, DELIVERED, '+OK\r\n', ':1\r\n'],
-        [refusing, REFUSED, '+OK\r\n', ':1\r\n'],
-        [going, DELIVERED, '$-1\r\n', ':1\r\n'],
-        [refusing, REFUSED, '$-1\r\n', ':1\r\n'],
-        // A copy of an event may be delivered again where its commit is answered so.
-        [going, DELIVERED, '+first\r\n', '+OK\r\n'],
-      ] as const) {
-        const after = async () => [await deliver(proxy, claimed), await problemOf(proxy)];
-        answer = () => '-another problem\r\n';
-        await eventually(after, [expect.anything(), 'another problem']);
-        answer = (script) => (isClaim(script) ? claimed : isCommit(script) ? committed : ':1\r\n');
-        await eventually(after, [given, noSense]);
-      }
-    },
-  );
+const FIRST = '+first\r\n';
+
+test.extend('storeThat', starting(startAnsweringStore)).concurrent.for([
+  { onStoreFailure: 'forward', given: DELIVERED, claims: ['+OK\r\n', '$-1\r\n', FIRST] },
+  { onStoreFailure: 'refuse', given: REFUSED, claims: ['+OK\r\n', '$-1\r\n'] },
+])(
+  'an answer that makes no sense is a failure: onStoreFailure ($onStoreFailure) decides',
+  async ({ onStoreFailure, given, claims }, { storeThat, deliverer }) => {
+    // A server that answers everything alike is never available.
+    let answer = (_script: string) => '+OK\r\n';
+    let tested = '+OK\r\n';
+    const { url: store } = await storeThat((script) => (isTest(script) ? tested : answer(script)));
+    const proxy = await deliverer({ once: { store, onStoreFailure }, upstream });
+    const noSense = 'it gave an answer that makes no sense';
+    expect(await deliver(proxy, 'alike')).toEqual(given);
+    await eventually(() => problemOf(proxy), noSense);
+    tested = '$0\r\n\r\n';
+    for (const claimed of claims) {
+      const after = async () => [await deliver(proxy, claimed), await problemOf(proxy)];
+      answer = () => '-another problem\r\n';
+      await eventually(after, [expect.anything(), 'another problem']);
+      // A copy of an event may be delivered again where its commit is answered so.
+      const committed = claimed === FIRST ? '+OK\r\n' : ':1\r\n';
+      answer = (script) => (isClaim(script) ? claimed : isCommit(script) ? committed : ':1\r\n');
+      await eventually(after, [given, noSense]);
+    }
+  },
+);
