@@ -244,7 +244,7 @@ describe('each mistake has its diagnosis, which says where it is fixed', () => {
     ['sender-signs', 'an empty secret', sign('', COMPACT)],
     ['sender-signs', 'something else than exactly the body', sign(SECRET, '')],
     ['secret-form', 'with and without quotes', sign(`"${SECRET}"`, COMPACT)],
-    ['secret-form', 'plain and as base64', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
+    ['secret-form', 'as in a Kubernetes Secret', sign(Buffer.from(SECRET).toString('base64'), COMPACT)],
   ] as const)('%s: %s', (diagnosis, words, given) => {
     expect(found(given)?.diagnosis).toBe(diagnosis);
     const sections = read('docs/alerts.md').split('\n### ').slice(1);
