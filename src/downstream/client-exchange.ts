@@ -4,7 +4,7 @@ import type { BodyReceiver } from '../bodies/buffered-body.ts';
 import { ANSWERS, notAllowed } from '../core/answers.ts';
 import { PARSER_RULES, type RuleName } from '../core/gate-rules.ts';
 import { firstValue } from '../core/header-lines.ts';
-import { BROKEN_OFF, type Hint } from '../core/hint.ts';
+import { BROKEN_OFF, type Hint, OVERLOAD_HINTS } from '../core/hint.ts';
 import type { Decision, Reason, UpstreamFailure } from '../core/reasons.ts';
 import { type Head, traceIdOf } from '../core/request-head.ts';
 import { eventOf, type RequestRecord } from '../core/request-record.ts';
@@ -142,13 +142,14 @@ export class Exchange implements RequestRecord {
     this.#onDeparture = listener;
   }
 
-  /** Called once, by the connection alone, when the client has departed before its answer was sent. */
-  clientDeparted(): void {
+  /** Called once, by the connection alone, when its end comes before the answer was sent. `by`: the side that ends it. */
+  clientDeparted(by: 'client' | 'stop'): void {
     this.reply.abandon();
     this.departedMs = performance.now() - this.startedAt;
-    // The reason stays if the request was refused, or if the upstream failed and an answer has begun.
+    // The reason stays if the request was refused, or if an answer has begun that the upstream broke off, or the stop.
     const isRefused = this.decision === 'rejected' && this.reason !== 'none';
-    const decided = isRefused || (this.upstreamFailure !== null && this.reply.status !== 0);
+    if (by === 'stop' && !isRefused) this.hint ??= OVERLOAD_HINTS.stopped;
+    const decided = isRefused || (this.reply.status !== 0 && (by === 'stop' || this.upstreamFailure !== null));
     // A tunnel's client may leave at any time; that is no failure.
     if (!decided && this.reply.status !== 101) this.reason = 'client_closed';
     const listener = this.#onDeparture;

@@ -34,7 +34,10 @@ const DROPPED_BYTES = 32 * 1024 * 1024;
 const DROPPING_MS = 2000;
 export const SILENCE_MS = 1000;
 
-type ListenerPart = Pick<Listener, 'limits' | 'handler' | 'budget' | 'copies' | 'closesAll' | 'onClosing' | 'onClosed'>;
+type ListenerPart = Pick<
+  Listener,
+  'limits' | 'handler' | 'budget' | 'copies' | 'closesAll' | 'cutting' | 'onClosing' | 'onClosed'
+>;
 
 export class Connection {
   /** The connection's index in its `IndexedSet`; -1 while it is in none. */
@@ -240,7 +243,6 @@ export class Connection {
     else this.#enter('rest', REST_MS, now);
   }
 
-  /** True once the whole answer is written, without `close`: the client may have it before the kernel tells us so. */
   get mayHaveAnswer(): boolean {
     return this.state === 'rest' || this.exchange?.reply.allowsNext === true;
   }
@@ -302,8 +304,8 @@ export class Connection {
     else this.#socket.resetAndDestroy();
   }
 
-  /** Refuses a head or a body that is not complete yet. `hint`: null if its client was too slow. */
-  refuseRest(hint: Hint | null): void {
+  /** Refuses a head or a body that is not complete yet. */
+  refuseRest(hint: Hint): void {
     if (this.state === 'head') return this.#refuseHead('header_timeout', hint);
     if (this.awaiting === null || this.exchange === null) return;
     this.exchange.hint = hint;
@@ -345,7 +347,7 @@ export class Connection {
   #endExchange(how: 'answered' | 'departed', now = performance.now()): void {
     const { exchange } = this;
     if (exchange === null) return;
-    if (how === 'departed') exchange.clientDeparted();
+    if (how === 'departed') exchange.clientDeparted(this.#listener.cutting ? 'stop' : 'client');
     this.exchange = null;
     exchange.durationMs = now - exchange.startedAt;
     this.#listener.handler.onRequestEnd(exchange);

@@ -46,6 +46,8 @@ export class Listener {
   /** Requests that begin are copied into it; null while nobody captures them. */
   copies: CopyRoom | null = null;
   draining = false;
+  /** True from the end of `shutdown.grace` on: whatever is cut then, the stop cuts it, and no client. */
+  cutting = false;
   readonly #server: Server;
   readonly #tls: TlsHandshakes | null;
   readonly #unread: UnreadAnswers;
@@ -154,7 +156,7 @@ export class Listener {
 
   /** Refuses every request that is still arriving, and waits a moment for the last answers to go out. */
   async refuseRest(): Promise<void> {
-    for (const connection of this.list()) connection.refuseRest(null);
+    for (const connection of this.list()) connection.refuseRest(OVERLOAD_HINTS.stopped);
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
   }
 

@@ -83,7 +83,9 @@ export async function startProxy(effects: Effects) {
     adminPort,
     /** Nobody scrapes what is lost in a stop: this line alone tells it. Standard output takes it now, or never. */
     tellStopped(cut = listener.inFlight) {
-      const lost = health.ledger.lost - lostBefore + pipeline.unsettled;
+      const replies = listener.list().flatMap(({ exchange }) => (exchange?.fate === 'pending' ? exchange.reply : []));
+      const taken = replies.filter(({ phase, status }) => phase === 'begun' && status < 400); // as if cut by `grace`
+      const lost = health.ledger.lost - lostBefore + pipeline.unsettled - taken.length;
       log[lost > 0 ? 'error' : 'info']('stopped', { cut, lost });
     },
     /** Reads config, secrets and TLS files now, as SIGHUP does. Returns the problems. */

@@ -59,6 +59,7 @@ export class Shutdown {
       .then(() => Promise.all([claims()?.settled(), redelivery.settled(), pipeline.settled()]));
     await Promise.race([idle, sleep(shutdown.grace)]);
     const cut = listener.inFlight;
+    listener.cutting = true;
     upstream.close();
     pipeline.endWaits();
     const answered = pipeline.settled().then(() => listener.refuseRest()); // unfinished deliveries are stored first

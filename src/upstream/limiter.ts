@@ -76,10 +76,9 @@ export class UpstreamLimiter {
     if (this.clientsWaiting + this.#queues.deferred.size > 0) this.#serveQueues();
   }
 
-  /** Ends every request that waits or holds a slot. */
-  evictAll(): void {
-    const waiters = Object.values(this.#queues).flatMap((queue) => [...queue]);
-    for (const waiter of [...waiters, ...this.#holders]) waiter.evict();
+  /** Every request that waits or holds a slot. */
+  get all(): readonly SlotUser[] {
+    return [...Object.values(this.#queues).flatMap((queue) => [...queue]), ...this.#holders];
   }
 
   /** Called when the upstream accepts connections again. */

@@ -53,7 +53,6 @@ export class Upstream {
 
   /** Why a request must give up its slot, or its wait for one: the last connect's error if the upstream is down. */
   get whyEvicted(): ForwardFailure {
-    if (this.#closed) return overloaded('stopped');
     return this.limiter.down ? failedUpstream('connect', this.#lastError) : overloaded('slots');
   }
 
@@ -133,7 +132,7 @@ export class Upstream {
   /** Ends every request, now and from now on, and every socket. */
   close(): void {
     this.#closed = true;
-    this.limiter.evictAll();
+    for (const request of this.limiter.all) request.giveUp(overloaded('stopped'));
     this.pool.destroy();
   }
 }

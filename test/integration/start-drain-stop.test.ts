@@ -89,26 +89,40 @@ describe.concurrent('SIGTERM', () => {
   });
 
   test('what is in flight at the end of grace is answered, recorded; it exits with 0', async ({ start, upstream }) => {
-    upstream.server.removeAllListeners('request'); // an upstream that accepts requests and never responds
-    const url = { connections: 1, retryConnectFor: LONG, responseTimeout: LONG };
-    const proxy = await start({ shutdown: { grace: '1s' }, upstream: { url: upstream.url, ...url } });
+    // An upstream that begins to respond on some routes, and never on the other.
+    upstream.server.removeAllListeners('request').on('request', ({ url }, response) => {
+      if (url !== '/notify') response.write('begun');
+    });
+    const url = { connections: 4, retryConnectFor: LONG, responseTimeout: LONG };
+    const begun = [{ path: '/plain' }, { path: '/once', once: '1h' }, { path: '/open', action: 'forward' }];
+    const proxy = await start({
+      ...{ shutdown: { grace: '1s' }, log: { requests: 'all' }, routes: [{ path: '/notify' }, ...begun] },
+      upstream: { url: upstream.url, ...url },
+    });
+    for (const { path } of begun) await (await sendTo(proxy, delivery(BODY, value('a'), { target: path }))).bytes(10);
     const atUpstream = deliver(proxy, 'a');
-    await inFlight(proxy, 1);
+    await inFlight(proxy, 4);
     const waiting = deliver(proxy, 'a');
     const halfSent = await sendTo(proxy, REQUEST.slice(0, -1));
-    await inFlight(proxy, 3);
+    await inFlight(proxy, 6);
     proxy.signal('SIGTERM');
     expect([await atUpstream, await waiting, (await halfSent.response()).status]).toEqual([503, 503, 408]);
     expect((await proxy.exited).code).toBe(0);
-    expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 3 }));
+    expect(proxy.logs()).toContainEqual(expect.objectContaining({ level: 'warn', cut: 6 }));
     const tag = expect.stringMatching(/^[0-9a-f]{16}$/);
     const records = proxy.logs().filter(({ msg }) => msg === 'request');
-    expect(records).toHaveLength(3);
+    expect(records).toHaveLength(6);
+    const stopped = { diagnosis: 'stopped', hint: 'the proxy stopped' };
     for (const record of [
-      { status: 503, decision: 'rejected', reason: 'overloaded', hint: 'the proxy stopped', body_sha256: tag },
+      { status: 503, decision: 'rejected', reason: 'overloaded', body_sha256: tag },
       { status: 408, decision: 'rejected', reason: 'body_timeout', body_bytes: BODY.length - 1 },
+      { route: '/plain', status: 200, decision: 'accepted', reason: 'none', fate: 'taken' },
+      { route: '/once', status: 200, decision: 'accepted', reason: 'none', fate: 'taken' },
+      { route: '/open', status: 200, decision: 'forwarded', reason: 'none' },
     ])
-      expect(records).toContainEqual(expect.objectContaining(record));
+      expect(records).toContainEqual(expect.objectContaining({ ...record, ...stopped }));
+    expect(proxy.output()).not.toContain('upstream_failure'); // the app is not to blame
+    expect(proxy.logs().at(-1)).toMatchObject({ msg: 'stopped', lost: 3 });
   });
 
   test.skipIf(process.platform !== 'linux')(
@@ -152,14 +166,16 @@ test.concurrent.for([
     if (other !== null) await nothingDeferred(other);
     const proxy = await start(config);
     if (other !== null) await proxy.waitForLog(({ msg }) => msg === 'the store of deferred deliveries fails');
-    const came = once(upstream.server.removeAllListeners('request'), 'request');
+    const app = upstream.server.removeAllListeners('request').once('request', (_, response) => response.write('begun'));
+    await (await sendTo(proxy, REQUEST)).bytes(10); // what the app has begun to answer is taken
+    const came = once(app, 'request');
     const sent = deliver(proxy, 'a').catch(() => {}); // never answered, so it delays a stop by SIGINT
     await came;
     proxy.signal(first);
     await proxy.waitForLog(({ msg }) => msg === 'stopping');
     proxy.signal(second);
     expect((await proxy.exited).code).toBe(code);
-    expect(proxy.logs().at(-1)).toMatchObject({ level: 'error', msg: 'stopped', cut: 1, lost: 1 });
+    expect(proxy.logs().at(-1)).toMatchObject({ level: 'error', msg: 'stopped', cut: 2, lost: 1 });
     await sent;
   },
 );
