@@ -34,7 +34,6 @@ export interface DepartureListener {
 
 /** One object with plain fields for each request: closures and option bags would cost 4 of the request's 60 µs. */
 export class Exchange implements RequestRecord {
-  readonly from = 'client';
   readonly head: Head;
   /** The head's lines as they came, flat: name, value, … */
   readonly lines: readonly string[];

@@ -79,7 +79,7 @@ const REMEDIES = {
     'app-refuses':
       'Verification is not the cause. Does the app serve this path, take such bodies, or check something of its own, such as a token? Look at its log.',
     'sender-leaves':
-      'Let the app answer first and work then. If they left at once, the proxy or its machine stood still: give it more CPU. Senders must not half-close before the answer. The app may have processed what it got: check there.',
+      'Let the app answer first and work then. If they left at once, the proxy or its machine stood still: give it more CPU; or they half-closed, which no sender may before the answer. The app may have processed what it got: check there.',
   },
   upstream: {
     'app-down': `${START}If it restarts often, a longer upstream.retryConnectFor covers that.${FIND}`,

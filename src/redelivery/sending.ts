@@ -53,7 +53,6 @@ async function claimAndSend(request: Sendable, needs: Needs, stop: AbortSignal):
 async function sendNow({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {
-    from: 'store',
     head,
     reply: TO_NOBODY,
     receiver: null,
@@ -74,8 +73,7 @@ async function sendNow({ head, lines, permit }: Sendable, claim: DeliveryClaim |
     const went = failure.cause === 'connect' ? 'no connection' : 'failed';
     return { went, outcome: failure.cause, answer: requester };
   }
-  // If we stopped reading a response that took too long (UpstreamExchange#tick), its status decides.
-  if (failure !== null && (failure.side !== 'client' || failure.reason !== 'client_closed')) return NOT_SENT;
+  if (failure !== null) return NOT_SENT;
   const status = requester.upstreamStatus;
   const fate = fateOf({ how: 'not stored', failed: null, status });
   return { went: fate === 'taken' || fate === 'refused' ? fate : 'failed', outcome: `${status}`, answer: requester };

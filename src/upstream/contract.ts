@@ -20,8 +20,6 @@ export type ResponseSink = Readonly<
 type Recorded = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
 
 export interface Requester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Recorded> {
-  /** A deferred delivery, which comes from the store, is sent behind all others, since no client waits for it. */
-  readonly from: 'client' | 'store';
   readonly reply: ResponseSink;
   /** Pausing the stream holds back the rest of the body. Null for a deferred delivery. */
   readonly clientConnection: Pick<ClientConnection, 'stream' | 'handOver'> | null;
@@ -35,7 +33,7 @@ export interface ForwardOptions {
   /** Milliseconds; 0 is off. */
   readonly responseTimeout: number;
   readonly idleTimeout: number;
-  /** The right to deliver under `once`, or null. With it, a 2xx counts although the client left after sending began. */
+  /** The right to deliver under `once`, or null. With it, the request outlives its client, and a 2xx counts. */
   readonly claim: DeliveryClaim | null;
   /** True for a delivery that may be stored: it outlives its client until an answer begins, which may wait at its head. */
   readonly deferrable: boolean;

@@ -60,8 +60,8 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
-    const verified = requester.from === 'client' ? 'verified' : 'deferred';
-    this.kind = permit.secret === null ? 'unverified' : verified;
+    const isDeferred = requester.clientConnection === null;
+    this.kind = permit.secret === null ? 'unverified' : isDeferred ? 'deferred' : 'verified';
     this.patience = options.patience;
   }
 
@@ -322,7 +322,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     const isUnread = this.#answerBegun && (reply.phase === 'gone' || clientConnection === null);
     if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) {
       endClaim(this.#options.claim, this.#requester.upstreamStatus); // as if the answer were complete
-      return this.giveUp({ side: 'client', reason: 'client_closed' });
+      return this.#abort();
     }
     const { idleTimeout, responseTimeout } = this.#options;
     const { progress, socket } = connection;
@@ -369,8 +369,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
   clientDeparted(): void {
     if (this.#state === 'done') return;
     const { claim, deferrable } = this.#options;
-    const decidesClaim = claim !== null && (this.#state === 'sending' || this.#state === 'reading');
-    if ((!deferrable || this.#answerBegun) && !decidesClaim) return this.#abort();
+    if ((!deferrable || this.#answerBegun) && claim === null) return this.#abort();
     this.#resumeUpstream();
   }
 

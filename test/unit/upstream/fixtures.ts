@@ -29,7 +29,7 @@ const CLIENT = { stream: new Socket(), handOver: () => Buffer.alloc(0) };
 
 export function requesterOf(head: Head, reply: ResponseSink = sink()): Requester {
   return {
-    ...{ from: 'client', head, reply, receiver: null, interims: 0 },
+    ...{ head, reply, receiver: null, interims: 0 },
     ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
     ...{ clientConnection: CLIENT, onDeparture() {} },
   };
