@@ -175,7 +175,7 @@ export class Pipeline {
     const { exchange, head, policy, verified: body } = pending;
     const { permit } = permitted;
     exchange.decide(permit.decision, permit.reason, permit.secret?.id);
-    // Until then a twin, the same event under way, may take.
+    // The longest that a twin (the same event under way) may take.
     const { responseTimeout, idleTimeout } = policy.settings;
     const until = performance.now() + retryConnectFor(pending) + responseTimeout + idleTimeout;
     const claimed = this.#parts.claims().claim({ head, body, window, until, stop: this.#waits.signal });
@@ -237,7 +237,7 @@ export class Pipeline {
     });
   }
 
-  /** Called at the end of an exchange, mostly with its answer relayed, while an answer waits after its head, or instead. */
+  /** Called at the end of an exchange, with or without an answer relayed; or, `at: 'head'`, while its answer waits. */
   #reached(pending: Pending, reached: Reached): void {
     if (reached.at === 'end' && reached.failure === null) return this.#settle(pending, reached);
     const { exchange, deferrable } = pending;
@@ -255,7 +255,7 @@ export class Pipeline {
     this.#settle(pending, reached.at === 'head' ? reached.answer.drop() : reached, 'stored');
   }
 
-  /** Gives the client the app's answer, or ours. `atLast`: of a delivery that is not stored in time; else null. */
+  /** Gives the client the app's answer, or ours. `atLast`: whether a delivery is stored after all, if late; else null. */
   async #answerUnstored(pending: Pending, reached: Reached, atLast: Deferral['atLast'] | null): Promise<void> {
     const end = reached.at === 'head' ? await reached.answer.relay() : reached;
     if (end.failure !== null) answerFailure(pending.exchange, end.failure);

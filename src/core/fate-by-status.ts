@@ -69,16 +69,16 @@ export function possibleFates({ action, once, redeliver }: Pick<Route, 'action' 
 // --- deferred deliveries
 
 /**
- * States of a deferred delivery: it waits to be sent again; the app refused it; its window ended before the app took it;
- * the current rules do not accept it. Sent unasked: those that wait, and `unverified` ones once the rules accept them.
+ * `stopped`: the app refused it. `expired`: its window ended before the app took it. `unverified`: the rules of now do not
+ * accept it. Sent unasked: those `waiting`, and `unverified` ones once the rules accept them.
  */
 export const DEFERRED_STATES = ['waiting', 'stopped', 'expired', 'unverified'] as const;
 export type DeferredState = (typeof DEFERRED_STATES)[number];
 
-/** After so many failures, while the app took others that came no earlier, a failure speaks of this event alone. */
+/** After so many failures, while the app took others as new or newer, a failure speaks of this event alone. */
 export const POISON_ATTEMPTS = 3;
 
-/** How deferred deliveries end. `replaced`: the app took an equal fresh delivery, or the store has that in its place. */
+/** How deferred deliveries end. `replaced`: an equal fresh one was taken, or stored in its place. */
 const ENDS = ['delivered', 'dropped', 'lost', 'replaced'] as const;
 /** Ends, and why a deferred delivery that is still there no longer waits. */
 export const REDELIVERY_RESULTS = [...ENDS, 'client_error', 'expired', 'unverified'] as const;

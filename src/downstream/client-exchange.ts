@@ -118,7 +118,7 @@ export class Exchange implements RequestRecord {
     return this.reason === 'client_closed' ? 499 : this.reply.status;
   }
 
-  /** Sets the decision, unless the request has ended: the decision that the client saw stays, whatever the fate. */
+  /** Sets the decision, unless the request has ended: the decision that the client saw stays. */
   decide(decision: Decision, reason: Reason | 'none', secret = this.secret): void {
     if (this.durationMs >= 0) return;
     this.decision = decision;

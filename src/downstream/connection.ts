@@ -133,7 +133,7 @@ export class Connection {
       // Checked before the request is answered: the answer must say `close` if too many bytes follow.
       if (bytes.length - at > parser.remaining) this.#following.foresee(bytes.length - at - parser.remaining);
       if (!this.#beginOnceWhole(parser, bytes)) continue;
-      // The receiver that was just set gets what came with the head: chunks; a body with a length is in the next round.
+      // `onRequest` may have set a receiver: it gets chunks that came with the head; a body with a length, next round.
       if (this.#giveBody(parser) === 'in use') memory = 'in use';
       // The kernel has the answer already, and now the rest of the body has come, or broken off.
       if (this.state === 'rest' && this.#parser?.state === 'ended') this.#next();

@@ -35,7 +35,7 @@ export class AnswerAtHead {
   readonly connection: UpstreamConnection;
   /** The body, as far as it came in the head's own read. */
   readonly pieces: Buffer[] = [];
-  /** How the answer has ended meanwhile; null if it has not. */
+  /** How the answer has ended meanwhile, which may have closed the connection, too; null if it has not. */
   ended: Followed | ForwardFailure | null = null;
 
   constructor(connection: UpstreamConnection) {

@@ -21,7 +21,7 @@ type Recorded = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamE
 
 export interface Requester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Recorded> {
   readonly reply: ResponseSink;
-  /** Pausing the stream holds back the rest of the body. Null for a deferred delivery. */
+  /** Pausing the stream holds back the rest of the body. Null for a deferred delivery: no client waits for it. */
   readonly clientConnection: Pick<ClientConnection, 'stream' | 'handOver'> | null;
 }
 
