@@ -149,7 +149,8 @@ export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules
   const last = beside ?? firstNote ?? { ...NO_NOTE, came: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
   const note = { ...last, came: Math.min(last.came, now), route: route ?? last.route, failure };
-  // Its own route has the secret, but a second route for which its target may be meant has not.
+  // Its own route has the secret, but a second route for which its target may be meant has not. It would be made due again
+  // and again.
   return { note: isVerifiable(note, rules.policy()) ? { ...note, failure: 'route_gone' } : note, request: null };
 }
 

@@ -49,7 +49,7 @@ end
 
 local function load(id)
   local text = id ~= 'life' and call('HGET', entries, id)
-  return text and cjson.decode(text) or nil
+  return text and cjson.decode(text)
 end
 local function idOf(text) return string.sub(text, -${store.ID_LENGTH}) end
 local function put(id, event, ms)

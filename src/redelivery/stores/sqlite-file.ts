@@ -20,7 +20,7 @@ const OTHER_FORMAT = /^SQLite format 3\0(?!..[\x01\x02]{2}.{8}\0{3}[\0-\x04])/s;
 /** Milliseconds between two files that are set aside: no loop makes more. */
 const PACE_MS = 1000;
 /** The name of a file that was set aside; it ends with the number of events that it had, where that is known. */
-const ASIDE = /^aside-queue\.sqlite-(\d{4}-\d\d-\d\dT\d\d)(\d\d)([\d.]+Z)(?:-(\d+))?$/;
+const ASIDE = /^aside-queue\.sqlite-(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)([\d.]+)Z(?:-(\d+))?$/;
 
 /** Linux's numbers (statfs) for network and cluster file systems, on which SQLite's locks and shared memory fail. */
 const NETWORKS: Readonly<Record<number, string>> = {
@@ -159,15 +159,11 @@ export class StoreFile {
   /** The damaged files that lie in the directory. A name tells when it was set aside, and how many events it had. */
   #aside(): readonly Aside[] {
     return fs.readdirSync(this.#directory).flatMap((name) => {
-      const [whole, hour, minute, seconds, events] = ASIDE.exec(name) ?? [];
+      const [whole, day, hour, minute, seconds, events] = ASIDE.exec(name) ?? [];
       if (whole === undefined) return [];
-      const at = Date.parse(`${hour}:${minute}:${seconds}`);
-      return {
-        name,
-        bytes: sizeOf(join(this.#directory, name)),
-        at,
-        events: events === undefined ? null : Number(events),
-      };
+      const bytes = sizeOf(join(this.#directory, name));
+      const at = Date.parse(`${day}T${hour}:${minute}:${seconds}Z`);
+      return { name, bytes, at, events: events === undefined ? null : Number(events) };
     });
   }
 
@@ -189,8 +185,9 @@ export class StoreFile {
     const endings = this.#readThrough();
     for (const ending of endings) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
-    const left = endings.length > 0 ? `is ${aside}${endings.at(-1)} there` : 'is nothing';
-    this.#lose(`${this.#path}: ${damage.message}; what is left of it ${left}`);
+    const where =
+      endings.length > 0 ? `what is left of it is ${aside}${endings.at(-1)} there` : 'nothing is left of it';
+    this.#lose(`${this.#path}: ${damage.message}; ${where}`);
   }
 
   #lose(problem: string, events = this.#count): void {
@@ -267,7 +264,7 @@ function makeDirectory(path: string): void {
   makeDurably(path);
   const stats = fs.lstatSync(path);
   if (!stats.isDirectory()) throw new Error('it is a link or a file, not a directory');
-  if (stats.uid !== process.geteuid?.()) throw new Error('it belongs to another user');
+  checkOwner(stats, 'it');
   if ((stats.mode & 0o077) !== 0) throw new Error('others may use it; allowed is mode 0700');
   const network = process.platform === 'linux' ? NETWORKS[fs.statfsSync(path).type] : undefined;
   if (network !== undefined) throw new Error(`it is on a network file system (${network}); use a local one, or Redis`);
@@ -288,9 +285,13 @@ function checkFile(path: string): 'absent' | 'present' {
   const stats = fs.lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return 'absent';
   if (!stats.isFile()) throw new Error(`${path} is a link or no regular file`);
-  if (stats.uid !== process.geteuid?.()) throw new Error(`${path} belongs to another user`);
+  checkOwner(stats, path);
   if ((stats.mode & 0o022) !== 0) throw new Error(`others may write to ${path}`);
   return 'present';
+}
+
+function checkOwner({ uid }: fs.Stats, name: string): void {
+  if (uid !== process.geteuid?.()) throw new Error(`${name} belongs to another user`);
 }
 
 /** Creates a missing file. This process must not have it open: closing any handle of a file ends its locks on that. */
@@ -321,7 +322,9 @@ function headerOf(path: string, parts: DisposableStack): () => string {
 }
 
 /** Bytes; 0 where there is no file. */
-const sizeOf = (path: string) => fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+function sizeOf(path: string): number {
+  return fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
 
 /** The identity of the file at a path: a file that replaces it has another. */
 function identityOf(path: string): string {

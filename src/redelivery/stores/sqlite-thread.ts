@@ -7,8 +7,13 @@ import type { Queries } from './sqlite-queries.ts';
 export type Method = keyof Queries;
 export type Args<M extends Method> = Parameters<Queries[M]>;
 type Call = { [M in Method]: { readonly method: M; readonly args: Args<M> } }[Method];
-/** What the thread answers: the results of the first calls that were not answered yet, in their order. */
 export type Result = { readonly value: unknown } | { readonly failure: string };
+export interface Report {
+  /** The results of the first calls that were not answered yet, in their order. */
+  readonly results: readonly Result[];
+  /** Why nothing could be done; null if the store works. */
+  readonly problem: string | null;
+}
 
 const ADDS: ReadonlySet<Method> = new Set(['add', 'test']);
 const READS: ReadonlySet<Method> = new Set(['page', 'find', 'losses']);
@@ -48,27 +53,30 @@ port.on('message', (first: Call | null) => {
 });
 
 function answer(calls: readonly Call[]): void {
-  const results = doneAll(calls, null);
+  const report = doneAll(calls, null);
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
-  port.postMessage(results, file.shared.readRecords.splice(0));
+  port.postMessage(report, file.shared.readRecords.splice(0));
 }
 
 /** `noRoom`: why nothing can be added, if that is known already; else null. */
-function doneAll(calls: readonly Call[], noRoom: string | null): readonly Result[] {
+function doneAll(calls: readonly Call[], noRoom: string | null): Report {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
   // Reading alone needs no lock. A lease needs no sync: if it is lost, its event is due sooner.
   const changing = calls.filter(({ method }) => !READS.has(method));
   const isLasting = changing.some(({ method }) => method !== 'lease');
   const kind = isLasting ? 'lasting' : changing.length > 0 ? 'lease' : 'read';
   try {
-    return file.transaction(kind, (queries) => resultsOf(calls, queries, noRoom ?? (isAdding ? file.noRoom() : null)));
+    const results = file.transaction(kind, (queries) =>
+      resultsOf(calls, queries, noRoom ?? (isAdding ? file.noRoom() : null)),
+    );
+    return { results, problem: null };
   } catch (error) {
     // The system's message repeats the path, which the caller adds.
     const problem = /^E[A-Z]+$/.test(codeOf(error)) ? codeOf(error) : (error as Error).message;
     // If nothing is added, the other calls may find room.
     if (isFull(error) && isAdding && noRoom === null) return doneAll(calls, problem);
-    return calls.map(() => ({ failure: problem }));
+    return { results: calls.map(() => ({ failure: problem })), problem };
   }
 }
 

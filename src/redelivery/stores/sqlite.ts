@@ -8,7 +8,7 @@ import { deadline } from '../../base/deadline.ts';
 import { ignore } from '../../base/errors.ts';
 import type { FileOptions } from './sqlite-file.ts';
 import type { Queries } from './sqlite-queries.ts';
-import type { Args, Method, Result } from './sqlite-thread.ts';
+import type { Args, Method, Report, Result } from './sqlite-thread.ts';
 import { threadSource } from './sqlite-thread-source.ts';
 import * as store from './store.ts';
 
@@ -100,10 +100,10 @@ class StoreThread {
       env: {},
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
-    thread.on('message', (results: readonly Result[]) => this.#onResults(results));
+    thread.on('message', (report: Report) => this.#onReport(report));
     thread.on('error', (error) => {
       const why = `its thread has ended (${error})`;
-      this.#onResults(this.#sent.map(() => ({ failure: why })));
+      this.#onReport({ results: this.#sent.map(() => ({ failure: why })), problem: why });
       this.#refusal = why;
       setTimeout(() => {
         this.#refusal = null;
@@ -118,10 +118,9 @@ class StoreThread {
     return thread;
   }
 
-  #onResults(results: readonly Result[]): void {
+  #onReport({ results, problem }: Report): void {
     this.#refusal = null;
-    const failed = results.find((result) => 'failure' in result);
-    this.#options.onProblem(failed ? this.#error(failed.failure).message : null);
+    this.#options.onProblem(problem && this.#error(problem).message);
     for (const [at, resolve] of this.#sent.splice(0, results.length).entries()) resolve(results[at] ?? { failure: '' });
   }
 
