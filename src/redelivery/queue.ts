@@ -14,7 +14,7 @@ import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { LeasedEvent, windowOf } from './next-state.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { ALL_WHYS, mostSendable } from './record.ts';
+import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import {
@@ -49,6 +49,8 @@ export class Queue {
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
   readonly storing: Storing;
+  /** The latest summary's entries among which `#wakeOthers` has looked. */
+  #woken: object = [];
   /** True if no store is in use, since nothing needs it, and nothing is stored. */
   #isAbsent = false;
   /** The settings of the store in use, which a reload does not change; null while none is. */
@@ -192,6 +194,7 @@ export class Queue {
     if (limit <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
+    await this.#wakeOthers(limit).catch(this.storeState.onFailure);
     const quarter = budget.limit / 4;
     const largest = mostSendable(this.#needs);
     // A single delivery may exceed the quarter while no other is in progress: otherwise it would never be sent.
@@ -209,6 +212,16 @@ export class Queue {
     this.#beginNext();
     if (leased.length > 0 || wait > 0) return wait;
     return this.#leased.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
+  }
+
+  /** Makes due, to be leased at once, what another process could not verify, and this one can; once for each summary. */
+  async #wakeOthers(limit: number): Promise<void> {
+    const { soonest } = this.storeState.summary;
+    if (soonest === this.#woken) return;
+    this.#woken = soonest;
+    const policy = this.#needs.policy();
+    const others = soonest.filter(({ note }) => note !== null && isVerifiable(note, policy)).slice(0, limit);
+    if (others.length > 0) await this.#wake({ pause: 0 }, [others]);
   }
 
   /** Waits until the pace allows it, and handles an event. Never rejects. If that fails, its lease runs out. */

@@ -5,10 +5,12 @@ import { pauseAfter } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { admitRecord, type Deferrable, eventId, eventToStore, mostSendable } from './record.ts';
 import type { StoreState } from './store-state.ts';
-import { countedBytes, type Leased, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
+import { countedBytes, LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** The maximum number of calls in progress that tell the store of a taken delivery: a slow store would pile them up. */
 const MOST_CALLS = 1000;
+/** Bytes of the kept (stopped, unverified, expired) events that are leased at once to give way: few leases grow old. */
+const MOST_LEASED = 32 * LEAST_BYTES;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
 const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are already`;
@@ -108,7 +110,7 @@ export class Storing {
     const store = await storeState.store();
     const add = () => store.add(event, pauseAfter(0, 0));
     let added = await add();
-    while (typeof added === 'object' && (await this.#makeRoom(incoming, added.kept))) added = await add();
+    while (typeof added === 'object' && (await this.#makeRoom(incoming, id, added.lacking))) added = await add();
     if (added === 'stored' || added === 'replaced') {
       if (added === 'replaced') storeState.log.result('replaced', id, event.note);
       storeState.stored(route.path);
@@ -121,10 +123,14 @@ export class Storing {
     return 'not stored';
   }
 
-  /** Ends kept events, each once its line is logged. False if none ended, or it is late. */
-  async #makeRoom(incoming: Incoming, kept: readonly Leased[]): Promise<boolean> {
+  /** Ends the oldest kept events for this many bytes, each once its line is logged. False if none ended, or it is late. */
+  async #makeRoom(incoming: Incoming, id: string, bytes: number): Promise<boolean> {
+    if (incoming.isLate) return false;
+    const kept = (await this.#storeState.call((store) => store.leaseKept(id, Math.min(bytes, MOST_LEASED)))) ?? [];
     const lost = await Promise.all(kept.map((leased) => this.#storeState.lose(leased, 'room', () => !incoming.isLate)));
-    return lost.includes(true) && !incoming.isLate;
+    const freed = kept.reduce((sum, leased, nth) => sum + (lost[nth] ? countedBytes(leased.bytes) : 0), 0);
+    if (freed > 0 && freed < bytes) await this.#makeRoom(incoming, id, bytes - freed);
+    return freed > 0;
   }
 
   /** Called when the time limit is over: the client gets no 202. A store that has the delivery may still store it. */

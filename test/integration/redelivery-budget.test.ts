@@ -136,6 +136,15 @@ test('a large one waits until there is memory, then is sent', async ({ app, budg
   await eventually(() => budget.used, 0);
 });
 
+test('what cannot be judged holds no memory, and the others are sent', async ({ app, budget, start, delivery }) => {
+  const queue = await start((store) => ({
+    summary: async () => ({ ...(await store.summary()), soonest: [null as never] }),
+  }));
+  await stored(queue, delivery('event'));
+  await eventually(() => app.bodies(), ['event']);
+  await eventually(() => budget.used, 0);
+});
+
 test('nothing is leased once it stops, or asked once it is closed', async ({ app, start, delivery }) => {
   let asks = 0;
   const queue = await start((store) => ({

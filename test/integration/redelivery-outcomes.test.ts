@@ -262,10 +262,10 @@ describe.concurrent('a deferred delivery', () => {
     settings.maxBytes = 40 * LEAST_BYTES;
     const leased: number[] = [];
     const queue = await start((store) => ({
-      async add(event, pause) {
-        const added = await store.add(event, pause);
-        if (typeof added === 'object') leased.push(added.kept.length);
-        return added;
+      async leaseKept(id, bytes) {
+        const kept = await store.leaseKept(id, bytes);
+        leased.push(kept.length);
+        return kept;
       },
     }));
     const store = await opened.promise;

@@ -5,7 +5,7 @@ import { type Change, type DeferredStore, LEAST_BYTES } from '../../src/redelive
 import { startAnsweringStore } from '../support/once/answering-store.ts';
 import { HAS_SERVERS, type RedisServer, VALKEY_OR_REDIS } from '../support/once/redis.ts';
 import { eventually } from '../support/proxy/proxied.ts';
-import { idsOf, opened, prefixOf, recordKey, test } from '../support/redelivery/redis-store.ts';
+import { idsOf, known, opened, prefixOf, recordKey, test, writeKnown } from '../support/redelivery/redis-store.ts';
 import {
   bytesOf,
   drop,
@@ -38,6 +38,7 @@ const METHODS = {
   change: (store: DeferredStore, id: string) => set(store, `${id} none`, { ...NOW, note: noteOf() }),
   summary: (store: DeferredStore) => store.summary(),
   list: (store: DeferredStore) => listed(store),
+  leaseKept: (store: DeferredStore, id: string) => store.leaseKept(id, 1),
   find: (store: DeferredStore, id: string) => store.find(id),
   losses: (store: DeferredStore) => store.losses(),
 } as const;
@@ -177,6 +178,35 @@ describe.skipIf(!HAS_SERVERS).concurrent('a server', () => {
     }
     expect((await store.summary()).losses).toMatchObject([{ id: '', events: 3 }]);
     await visitor.store.close();
+  });
+
+  test('in which others wrote over what is known of an event', async ({ server, open }) => {
+    const { store } = await open();
+    const ids = idsOf(3, 'known').sort();
+    for (const [at, field] of ['note', 'state', 'stored'].entries()) {
+      await store.add(eventOf(ids[at]), 0);
+      await writeKnown(server, ids[at] ?? '', { [field]: at === 2 ? [] : '[' });
+    }
+    const all = await listed(store);
+    expect(all).toMatchObject(ids.map((id, at) => ({ id, state: 'waiting', ...(at === 0 && { note: null }) })));
+    expect((await store.summary()).soonest).toHaveLength(3);
+    const [first, second] = await leasedFrom(store, { limit: 2 });
+    for (const each of [first, second])
+      expect(each !== undefined && (await set(store, each.lease, 'taken'))).toBe(true);
+    const [last = ''] = await idsIn(store);
+    expect(await known(server, last)).toMatchObject({ bytes: 300 });
+    await server.ask('HSET', `${prefixOf()}entries`, last, '[');
+    expect(await drop(store, last)).toBe('done');
+    expect(await idsIn(store)).toEqual([]);
+    // What is no number that could be written again holds up no other one, in a lease or a call with many changes.
+    for (const id of ids) await store.add(eventOf(id), 0);
+    await server.ask('HSET', `${prefixOf()}entries`, ids[1] ?? '', '{"bytes":-1,"stored":1e999,"other":1e999}');
+    const leased = await leasedFrom(store);
+    expect(leased).toHaveLength(3);
+    expect(await store.change(leased.map(({ id, lease }) => ({ id, lease, to: 'taken' })))).toEqual(
+      Array(3).fill('done'),
+    );
+    expect(await store.summary()).toMatchObject({ groups: [], losses: [] });
   });
 
   test('that gives its user no more rights than the docs name', async ({ server, open }) => {

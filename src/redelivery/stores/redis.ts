@@ -61,8 +61,8 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   await connection.firstAnswer;
   return {
     async add({ id, record, note }, pause) {
-      const added = await run(addedOf, 'add', id, maxBytes, pause, noteText(note), token(), ...record);
-      if (typeof added !== 'string') return { kept: added };
+      const added = await run(addedOf, 'add', id, maxBytes, pause, noteText(note), ...record);
+      if (typeof added === 'number') return { lacking: added };
       const result = (['stored', 'replaced', 'full', 'crowded'] as const).find((each) => each === added);
       if (result !== undefined) return result;
       onProblem(added);
@@ -71,6 +71,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     lease: ({ limit, room, leases }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...leases),
     change: (changes) =>
       run((given) => listOf(given, changes.length).map(CHANGED), 'change', JSON.stringify(changes.map(sent))),
+    leaseKept: (id, bytes) => run(leasedIn, 'leaseKept', id, bytes, token()),
     page: (cursor) => run(pageOf, 'page', cursor),
     find: async (id) => (await run(leasedIn, 'find', id, mostBytes()))[0] ?? null,
     async summary() {
@@ -154,7 +155,7 @@ const stateOf = (state: unknown) => DEFERRED_STATES.find((each) => each === stat
 const bytesOf = (given: unknown) => (given instanceof Buffer ? (given as Buffer<ArrayBuffer>) : noSense());
 const recordOf = (given: unknown) => (given === null ? null : bytesOf(given));
 const textOf = (given: unknown) => bytesOf(given).toString();
-const addedOf = (given: unknown) => (Array.isArray(given) ? leasedIn(given) : textOf(given));
+const addedOf = (given: unknown) => (typeof given === 'number' ? given : textOf(given));
 const numberOf = (given: unknown) => (typeof given === 'number' ? given : noSense());
 const listOf = (given: unknown, length?: number): readonly unknown[] =>
   Array.isArray(given) && given.length === (length ?? given.length) ? given : noSense();

@@ -87,7 +87,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       { id, note, record }: { id: string; note: Note; record: Uint8Array<ArrayBuffer> },
       pause: number,
       most: number,
-    ): store.Added {
+    ) {
       const of = bodyTag(id);
       const counted = store.countedBytes(record.length);
       // Alike are the ids that begin with `${of}-`; `.` follows `-` in ASCII, so it bounds the range. If the row of
@@ -98,15 +98,10 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       const excess = before?.excess ?? Infinity;
       if (excess > 0) {
-        const [{ kept } = { kept: 0 }] = sql<{ kept: number }>`SELECT coalesce(sum(counted), 0) AS kept FROM event
-          WHERE state <> 'waiting' AND asked = 0 AND id <> ${id}`;
-        if (excess > kept) return 'full';
-        const oldest = sql<Row>`SELECT place, id, bytes, state, asked, note FROM
-          (SELECT *, sum(counted) OVER (ORDER BY came, place) - counted AS before FROM
-            (SELECT * FROM event WHERE state <> 'waiting' AND asked = 0 AND id <> ${id}
-            AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came, place LIMIT ${PAGE}))
-          WHERE before < ${Math.min(excess, store.MOST_GIVING_WAY)}`;
-        return { kept: oldest.map((each) => leasedOf(each, null)) };
+        const [sum] = sql<{ kept: number }>`SELECT
+          (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting' AND asked = 0)
+          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting' AND asked = 0), 0) AS kept`;
+        return sum !== undefined && excess <= sum.kept ? { lacking: excess } : 'full';
       }
       if (before?.old === null && before.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
       sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
@@ -140,6 +135,13 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
 
     /** Remembers that a file's events are lost. */
     loseFile: (why: string, events: number | null): void => remember(why, events, null),
+
+    leaseKept: (id: string, bytes: number): readonly store.Leased[] =>
+      sql<Row>`SELECT place, id, bytes, state, asked, note FROM
+        (SELECT *, sum(counted) OVER (ORDER BY came, place) - counted AS before FROM
+          (SELECT * FROM event WHERE state <> 'waiting' AND asked = 0 AND id <> ${id}
+          AND (lease IS NULL OR due <= ${Date.now()}) ORDER BY came, place LIMIT ${PAGE}))
+        WHERE before < ${bytes}`.map((oldest) => leasedOf(oldest, null)),
 
     find(id: string, largest: number): store.Found | null {
       const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,

@@ -64,7 +64,7 @@ function doneAll(calls: readonly Call[], noRoom: string | null): Report {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
   // Reading alone needs no lock. A lease needs no sync: if it is lost, its event is due sooner.
   const changing = calls.filter(({ method }) => !READS.has(method));
-  const isLasting = changing.some(({ method }) => method !== 'lease');
+  const isLasting = changing.some(({ method }) => method !== 'lease' && method !== 'leaseKept');
   const kind = isLasting ? 'lasting' : changing.length > 0 ? 'lease' : 'read';
   try {
     const results = file.transaction(kind, (queries) =>

@@ -31,6 +31,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     },
     lease: (request) => thread.call('lease', [request, mostBytes()]),
     change: (changes) => thread.call('change', [changes]),
+    leaseKept: (id, bytes) => thread.call('leaseKept', [id, bytes]),
     page: (cursor) => thread.call('page', [cursor]),
     find: (id) => thread.call('find', [id, mostBytes()]),
     summary: () => thread.call('summary', []),

@@ -24,11 +24,10 @@ export interface StoredEvent {
 
 /**
  * `stored`: as durable as the store's own settings make it. `replaced`: stored in place of an equal event, whatever its
- * state; a lease of the old event is lost. Else it is not stored: `full` (`maxBytes`), `crowded` (`MAX_OF_ONE_BODY`), or
- * `kept`: some that must give way first, leased without their records, the oldest first, of those that neither wait nor
- * were asked for by a person. None, if others have leased them.
+ * state; a lease of the old event is lost. Else nothing has changed: `full` (`maxBytes`), `crowded` (`MAX_OF_ONE_BODY`),
+ * or `lacking`: bytes that kept events must give up first.
  */
-export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | { readonly kept: readonly Leased[] };
+export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | { readonly lacking: number };
 
 /** An event as a list shows it. Nothing here is verified. */
 export interface Entry {
@@ -165,6 +164,12 @@ export interface DeferredStore {
   /** Changes events, unless somebody has leased them or a `Change` says otherwise. Returns what became of each. */
   change(changes: readonly Change[]): Promise<readonly Changed[]>;
 
+  /**
+   * Leases the oldest kept events without their records, never `id` nor what a person asked for, until they add up to
+   * `bytes`; a page at most.
+   */
+  leaseKept(id: string, bytes: number): Promise<readonly Leased[]>;
+
   /** A page of what is stored, the oldest first, and the cursor of the next: empty for the first, and after the last. */
   page(cursor: string): Promise<readonly [next: string, entries: readonly Entry[]]>;
 
@@ -214,8 +219,6 @@ export const LEASE_MS = 30_000;
 export const LONGEST_WAIT_MS = MAX_PAUSE_MS + LEASE_MS;
 /** The minimum number of bytes that an event counts as: tiny ones must not make a store's list endless. */
 export const LEAST_BYTES = 4096;
-/** Bytes of the kept events that are leased at once to give way: few leases grow old. */
-export const MOST_GIVING_WAY = 32 * LEAST_BYTES;
 export const countedBytes = (bytes: number) => Math.max(LEAST_BYTES, bytes);
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;

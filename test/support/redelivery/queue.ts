@@ -85,7 +85,7 @@ export const test = base
         async (options) => {
           const store = await openStore(options);
           opened.resolve(store);
-          const methods = ['add', 'lease', 'change', 'summary', 'test'] as const;
+          const methods = ['add', 'lease', 'change', 'leaseKept', 'summary', 'test'] as const;
           const others = ['page', 'find', 'losses', 'close'] as const;
           const bound = Object.fromEntries([...methods, ...others].map((name) => [name, store[name].bind(store)]));
           return { ...bound, ...between(store) } as DeferredStore;

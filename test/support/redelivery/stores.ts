@@ -523,19 +523,23 @@ export function storeContract(
       const add = (id: string, pages: number) => store.add(eventOf(id, someRecord(pages * LEAST_BYTES - 200)), 60_000);
       const [fresh, [first = '', second, third, fourth = '']] = [idOf(), ids] as const;
       for (let at = 0; at < 2; at++) expect(await add(idOf(), 1)).toBe('stored');
-      expect([await add(fresh, 5), await add(first, 5)]).toEqual(['full', 'full']); // it takes the place of an equal one
-      expect(await add(first, 2)).toMatchObject({ kept: [{ id: second, record: null }] });
-      const added = await add(fresh, 2);
-      if (typeof added === 'string') throw new Error(added);
-      const [oldest, next, ...others] = added.kept;
+      expect([await add(fresh, 1), await add(fresh, 4), await add(fresh, 5)]).toEqual([
+        { lacking: LEAST_BYTES },
+        { lacking: 4 * LEAST_BYTES },
+        'full',
+      ]);
+      expect(await add(first, 4)).toEqual({ lacking: 3 * LEAST_BYTES }); // it takes the place of an equal one
+      expect(await add(first, 5)).toBe('full');
+      expect(await store.leaseKept(first, LEAST_BYTES)).toMatchObject([{ id: second, record: null }]);
+      const [oldest, next, ...others] = await store.leaseKept(fresh, LEAST_BYTES + 1);
       expect([oldest?.id, next?.id, others]).toEqual([first, third, []]);
       expect(await set(store, oldest?.lease ?? '', 'room')).toBe(true);
       expect(await add(fresh, 1)).toBe('stored');
       expect(await wake(store, [fourth], { asked: true })).toBe(1);
-      expect(await add(idOf(), 3)).toBe('full'); // a person has asked for the fourth
-      await setOne(store, { pause: 60_000, state: 'expired', asked: false });
-      expect(await add(idOf(), 3)).toMatchObject({ kept: [{ id: fourth }] });
-      expect(await add(idOf(), 1)).toEqual({ kept: [] }); // all are leased
+      expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toEqual([]); // a person has asked for it
+      await setOne(store, { pause: 60_000, state: 'expired' });
+      expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toMatchObject([{ id: fourth }]);
+      expect(await store.leaseKept(fresh, 1)).toEqual([]); // all are leased
     });
 
     test('a test event goes all the way, also where there is no room, and nobody sees it', async () => {
