@@ -48,9 +48,10 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   if (!/^[a-z0-9-]*$/.test(id)) throw usageError('an ID has only a-z, 0-9 and "-"');
   const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
   const { admin: at, redelivery, limits } = config;
+  const remark = (message: string) => io.stderr(`warning: ${message}\n`);
   const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
-  const store = await openStore({ ...redelivery, ...rules, readPassword, onProblem: ignore });
+  const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
   const isJson = values.json === true;
   const sends = redelivers(config);
   const deferred = { store, admin: localUrl(at.host, at.port), io, isJson, sends };

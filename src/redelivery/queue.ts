@@ -64,8 +64,8 @@ export class Queue {
     this.storeState = new StoreState(this.#needs, () => this.#store());
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
     this.storing = new Storing(this.#needs, this.storeState, this.#letGo);
-    const { onProblem } = this.storeState;
-    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onProblem } as const;
+    const { onLoss, onProblem } = this.storeState;
+    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss, onProblem } as const;
     this.#opened = madeOnce(() => open({ ...storeSettings(), ...rules }));
   }
 

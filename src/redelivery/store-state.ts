@@ -11,7 +11,7 @@ import type { Needs } from './process-parts.ts';
 import { keyTag } from './record.ts';
 import { ResultLog } from './result-log.ts';
 import type { Change, DeferredStore, Group, Leased, Summary, WhyLost } from './stores/store.ts';
-import { LEASE_MS, MOST_UNTOLD, TIME_LIMIT_MS } from './stores/store.ts';
+import { LEASE_MS, MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** Milliseconds between two refreshes: other processes fill the store, too, and the queue renews its leases as often. */
 export const REFRESH_EVERY_MS = LEASE_MS / 3;
@@ -43,7 +43,7 @@ export class StoreState {
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
   onChange: () => void = ignore;
   /** The store's latest summary. */
-  summary: Summary = { groups: [], soonest: [], untold: [], losses: [], lostLately: 0, aside: [], evicts: null };
+  summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
   summedAt = 0;
   /** How often this process has changed what is stored; `#seen`: how many of these changes the summary includes. */
@@ -146,18 +146,15 @@ export class StoreState {
         if (this.#problem === null) this.onFailure(error);
         return null;
       });
-    for (const { id, note, why, events } of summary?.untold ?? []) {
-      if (id === '') this.#tellLoss(why, events);
-      else this.log.result('dropped', id, note ?? { route: null });
-    }
     if (summary !== null) [this.summary, this.summedAt] = [summary, Date.now()];
     this.#isOld = summary === null;
+    for (const { id, note } of summary?.dropped ?? []) this.log.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
     if (this.total('all').bytes + (this.#bytesTurnedAway ?? 0) <= this.#needs.storeSettings().maxBytes)
       this.#bytesTurnedAway = null;
     this.#tellProblem();
     this.log.flush();
-    if (summary?.untold.length === MOST_UNTOLD) void this.refresh();
+    if (summary?.dropped.length === MOST_DROPPED) void this.refresh();
   });
 
   close(): void {
@@ -259,16 +256,17 @@ export class StoreState {
     if (problem !== null && !this.#isClosed) this.#setProblem(textOf(problem));
   };
 
-  /** Tells that so many events are gone or were set aside; null for a number that is not known. */
-  #tellLoss(problem: string, events: number | null): void {
+  /** Called by the store when so many events are gone or were set aside; null for a number that is not known. */
+  readonly onLoss = (problem: string, events: number | null): void => {
     this.failureCount++;
     this.#needs.log.error(LOST, { problem, events: events ?? NOT_KNOWN });
-    // Which ones are gone is not known, so these are the groups of the summary before, and what was stored since.
+    // Which ones are gone is not known, so these are the groups of the last summary, and what was stored since.
     let remaining = events ?? 0;
     for (const { route, deliveries } of [...this.summary.groups, { route: this.#lastRoute, deliveries: remaining }])
       for (let nth = 0; nth < deliveries && remaining > 0; nth++, remaining--)
         this.#needs.onResult({ result: 'lost', route });
-  }
+    this.#isOld = true; // without `changed`, which calls the store: a store that loses at each call would do so for ever
+  };
 
   #setProblem(problem: string): void {
     this.#problem = problem;

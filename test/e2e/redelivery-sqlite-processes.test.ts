@@ -52,13 +52,13 @@ test('an owner whose lock another process has replaced gives the store up', asyn
 });
 
 test('an owner whose lock was removed, and is held by nobody, goes on', async ({ folder, open }) => {
-  const { store, told } = await open();
+  const { store, losses } = await open();
   await store.add(eventOf(), 0);
   const { lease } = await oneLeased(store);
   rmSync(join(folder, 'lock'));
   expect(await store.add(eventOf(), 60_000)).toBe('stored');
   expect(await idsIn(store)).toHaveLength(2);
-  expect(await told()).toEqual([]);
+  expect(losses).toEqual([]);
   expect(await leasedFrom(store)).toEqual([]);
   expect(await set(store, lease, 'taken')).toBe(true);
 });
@@ -82,9 +82,10 @@ test('an owner gives its lock up for no lock of somebody else on the file', asyn
 test('a visitor leaves a damaged file where it is, and says so', async ({ folder, file, open }) => {
   mkdirSync(folder, { mode: 0o700 });
   writeFileSync(file, 'x'.repeat(5000), { mode: 0o600 });
-  const { store } = await open({ as: 'visitor' });
+  const { store, losses } = await open({ as: 'visitor' });
   await expect(listed(store)).rejects.toThrow('not a database');
   expect(readdirSync(folder)).toEqual(['queue.sqlite']);
+  expect(losses).toEqual([]);
 });
 
 test('a visitor drops what no owner is there for, and the next owner tells it', async ({ file, open }) => {
@@ -98,6 +99,6 @@ test('a visitor drops what no owner is there for, and the next owner tells it', 
   await visitor.store.close();
   expect(existsSync(`${file}-wal`)).toBe(false);
   const { store } = await open();
-  expect((await store.summary()).untold).toMatchObject([{ id: event.id, note: event.note }]);
+  expect((await store.summary()).dropped).toMatchObject([{ id: event.id, note: event.note }]);
   expect(await idsIn(store)).toEqual([other.id]);
 });

@@ -1,24 +1,25 @@
 // The Lua script of the queue of deferred deliveries, which the server runs for each call. The keys:
 //
-//   entries     hash: what is known of each event, as JSON: size, state, note, lease, when stored and due; and `life`: a text
-//               that is another one each time that all was lost, and how many events were added since
+//   due         sorted set: `PROXY ID` (who stored it) by the time at which it is due, in the server's milliseconds
+//   entries     hash: what is known of each event, as JSON: size, state, note, lease, when stored and due, its texts in `index`
 //   record:ID   string: the event's record
-//   due         sorted set: ids by the time at which they are due, in the server's milliseconds
-//   index       sorted set in the order of its texts, of each event `came TIME ID`, `id ID`, `kept TIME ID` if it may give
-//               way, and GROUP TIME ID; GROUP is state, line feed, JSON of failure, secret, key and route, line feed
-//   totals      hash: bytes of all events, of those that may give way and of each group; `there`, the number of events
-//   untold      list: events that an operator dropped, and losses of all, until a summary reports them
+//   index       sorted set in the order of its texts, of each event `by PROXY ID` (who stored it), `came TIME ID`, `id ID`,
+//               `kept TIME ID` unless it waits, and GROUP TIME ID; GROUP is state, line feed, JSON of failure, secret, key
+//               and route, line feed
+//   totals      hash: bytes of all events, of those kept and of each group; `there`, the number of events; and `life`,
+//               another text each time that all events were lost and one came
+//   dropped     list: the events that an operator dropped, until a summary reports them
 //   lost        list: the last losses
 //   ended       sorted set: leases that a call has ended, by when, for a minute
-//   told:LIFE   string: how many events of a life were told as lost lately, or were left of it
+//   proxies     sorted set: the proxies by when they last called; and '', by when the key was made
 //
-// No key of an event has a time to live, so a server that evicts only keys that have one never evicts it. A server that
-// evicts others may take any of them, but never while a script runs: a key is as the last call left it, or gone. `due`,
-// `index` and `totals` follow from `entries`, so each call first puts them together again if one is gone. What was lost
-// with `entries` only the proxies know: each compares the answers that it gets.
+// No key has a time to live, so a server that evicts only keys that have one never evicts ours. A server that evicts
+// others may take any of them, but never while a script runs: a key is as the last call left it, or gone. So each call
+// first puts together what is left. Ids are lost only with all of `due`, `entries` and `index`, so then all are. Only the
+// proxies know how many: each knows its share, by its last call, so that none tells what another one tells.
 import * as store from './store.ts';
 
-const NAMES = ['due', 'entries', 'record:', 'index', 'totals', 'untold', 'lost', 'ended', 'told:'];
+const NAMES = ['due', 'entries', 'record:', 'index', 'totals', 'dropped', 'lost', 'ended', 'proxies'];
 /** The second half is for the test event alone: what it does to them, nobody else sees. */
 export const KEYS = [...NAMES, ...NAMES.map((name) => `test:${name}`)];
 
@@ -27,18 +28,16 @@ const PAGE = 250;
 /** The number of events that a summary looks at. */
 const SWEEP = 500;
 const ENDED_FOR_MS = 60_000;
-/** Longer than any proxy takes to notice a loss. */
-const TOLD_FOR_MS = 300_000;
 
 /**
- * The script's arguments are the name of a call below, and that call's arguments. It returns the answer, the life, how many
- * events were added in it, and how many are there.
+ * The script's arguments are the name of a call below, the caller's own name (empty for a visitor), and that call's
+ * arguments. It returns the answer, and `life`, the time, the caller's share and when it was heard before.
  */
-export const SCRIPT = `local due, entries, records, index, totals, untold, lost, ended, told
+export const SCRIPT = `local due, entries, records, index, totals, dropped, lost, ended, proxies
 local function useKeys(from)
-  due, entries, records, index, totals, untold, lost, ended, told = unpack(KEYS, from)
+  due, entries, records, index, totals, dropped, lost, ended, proxies = unpack(KEYS, from)
 end
-local name, calls = ARGV[1], {}
+local name, me, calls = ARGV[1], ARGV[2], {}
 local now, last, refused
 local function try(name, ...)
   last = name .. ' ' .. (... or '')
@@ -53,7 +52,7 @@ end
 -- Events: read and written, and found in their index. Whatever somebody wrote over one, it is read as one that can be
 -- written: so no event fails alone in a call with others, and what fails is the store (memory, rights, a key's
 -- type, a sum that is none).
-local FIELDS = {bytes = 0, stored = 0, due = 0, state = 'waiting', note = '', lease = '', asked = '', group = '', came = '', kept = ''}
+local FIELDS = {bytes = 0, stored = 0, due = 0, state = 'waiting', note = '', lease = '', asked = '', life = '', group = '', came = '', by = ''}
 local function sound(given)
   local event = {}
   for field, none in pairs(FIELDS) do
@@ -64,7 +63,7 @@ local function sound(given)
   return event
 end
 local function load(id)
-  local text = id ~= 'life' and call('HGET', entries, id)
+  local text = call('HGET', entries, id)
   if not text then return nil end
   local isRead, event = pcall(cjson.decode, text)
   return sound(isRead and type(event) == 'table' and event or {})
@@ -73,9 +72,14 @@ local function idOf(text) return string.sub(text, -${store.ID_LENGTH}) end
 local function put(id, event, ms)
   event.due = ms
   call('HSET', entries, id, cjson.encode(event))
-  call('ZADD', due, ms, id)
+  call('ZADD', due, ms, event.by .. ' ' .. id)
 end
-local function size(id) return call('STRLEN', records .. id) end
+-- 0 also where somebody else has that key.
+local function size(id)
+  local bytes = try('STRLEN', records .. id)
+  if type(bytes) == 'number' then return bytes end
+  return string.find(bytes.err, 'WRONGTYPE') and 0 or error(bytes, 0)
+end
 local function isFree(event) return event.lease == '' or event.due <= now end
 local function number(field) return tonumber(call('HGET', totals, field) or 0) end
 local function grow(field, by)
@@ -84,8 +88,8 @@ end
 local function counted(event) return math.max(event.bytes, ${store.LEAST_BYTES}) end
 local function sum(id, event, sign)
   local sums, at = {'bytes', event.group}, event.came .. id
-  local texts = {'came ' .. at, 'id ' .. id, event.group .. at}
-  if event.kept ~= '' then sums[3], texts[4] = 'kept', 'kept ' .. at end
+  local texts = {'by ' .. event.by .. ' ' .. id, 'came ' .. at, 'id ' .. id, event.group .. at}
+  if not string.find(event.group, '^waiting') then sums[3], texts[5] = 'kept', 'kept ' .. at end
   for _, field in ipairs(sums) do grow(field, sign * counted(event)) end
   grow('there', sign)
   for _, text in ipairs(texts) do
@@ -101,10 +105,9 @@ local function save(id, event, ms)
   local isOneMore = number(group) == 0 and call('HLEN', totals) >= ${store.MOST_GROUPS}
   group = isOneMore and event.state .. '\\n{}\\n' or group
   local came = string.format('%016.0f', isNote and math.max(0, math.min(at, 8.64e15)) or 0)
-  local kept = event.state ~= 'waiting' and event.asked == '' and 'kept' or ''
-  if group ~= event.group or came ~= event.came or kept ~= event.kept then
+  if group ~= event.group or came ~= event.came then
     if event.group ~= '' then sum(id, event, -1) end
-    event.group, event.came, event.kept = group, came, kept
+    event.group, event.came = group, came
     sum(id, event, 1)
   end
   put(id, event, ms)
@@ -115,23 +118,32 @@ local function textsOf(prefix, cursor, most)
   return call('ZRANGEBYLEX', index, '(' .. prefix .. cursor, '(' .. prefix .. '\\255', 'LIMIT', 0, most)
 end
 
-local function alive() return string.match(call('HGET', entries, 'life') or '', '^(%d*) ?(%d*)') end
--- Puts together what follows from the entries, if some of it is gone.
+-- Puts together what is left, and counts again. A record has a note of its own.
 local function restore()
-  call('UNLINK', totals, index, due)
-  if alive() == '' and call('HLEN', entries) > 0 then call('HSET', entries, 'life', now .. ' 0') end
-  for _, id in ipairs(call('HKEYS', entries)) do
-    local event = load(id)
-    if event then
-      event.bytes, event.group = event.bytes > 0 and event.bytes or size(id), ''
-      save(id, event, event.due > 0 and event.due or now)
+  local life, by, dueAts = call('HGET', totals, 'life'), {}, {}
+  for _, text in ipairs(call('ZRANGE', index, 0, -1)) do
+    local id, state, words = idOf(text), string.match(text, '^(%l+)\\n(.*)\\n')
+    by[id] = by[id] or string.match(text, '^by (%S*) ')
+    if state then
+      local note, said = {method = '', path = '', attempts = 0, passed = 0, tried = 0}, cjson.decode(words)
+      note.came, note.failure, note.secret, note.key, note.route = timeOf(text), unpack(said)
+      call('HSETNX', entries, id, cjson.encode({state = state, note = cjson.encode(note)}))
     end
   end
-end
-local function check()
-  local events = math.max(0, call('HLEN', entries) - 1)
-  local isWhole = number('there') == events and call('ZCARD', due) == events
-  if not isWhole or (call('ZCARD', index) > 0) ~= (events > 0) then restore() end
+  local all = call('ZRANGE', due, 0, -1, 'WITHSCORES')
+  for at = 1, #all, 2 do
+    local id = idOf(all[at])
+    by[id], dueAts[id] = string.match(all[at], '^%S*'), tonumber(all[at + 1])
+    call('HSETNX', entries, id, '{}')
+  end
+  call('UNLINK', totals, index, due)
+  for _, id in ipairs(call('HKEYS', entries)) do
+    local event = load(id)
+    event.bytes = event.bytes > 0 and event.bytes or size(id)
+    event.by, event.group = event.by ~= '' and event.by or by[id] or '', ''
+    call('HSETNX', totals, 'life', event.life ~= '' and event.life or life or now)
+    save(id, event, dueAts[id] or event.due > 0 and event.due or now)
+  end
 end
 local function takeOut(id, event)
   if event.group == '' then -- somebody has written over what is known of it
@@ -139,12 +151,36 @@ local function takeOut(id, event)
     event = load(id)
   end
   sum(id, event, -1)
+  call('ZREM', due, event.by .. ' ' .. id)
 end
 local function leave(id, event)
   takeOut(id, event)
-  call('ZREM', due, id)
   call('HDEL', entries, id)
   call('UNLINK', records .. id)
+end
+local function check()
+  local events = call('HLEN', entries)
+  local isWhole = number('there') == events and call('ZCARD', due) == events
+  if not isWhole or (call('ZCARD', index) > 0) ~= (events > 0) then restore() end
+end
+local function storedBy(proxy) return call('ZLEXCOUNT', index, '[by ' .. proxy .. ' ', '(by ' .. proxy .. '!') end
+-- How many events the caller has stored, and when the server last heard of it, at least since when it knows proxies: earlier
+-- than the caller knows where it has gone back to a copy of itself. Those of proxies that are gone are in the share of the
+-- first proxy; where the server has lost \`proxies\`, or was away, none counts as gone before each could call.
+local function share()
+  if me == '' then return 0, 0 end
+  local others, isFirst, heard = 0, true, tonumber(try('ZSCORE', proxies, me))
+  local gone = math.min(now, call('ZRANGE', proxies, -1, -1, 'WITHSCORES')[2] or now) - ${store.LEASE_MS}
+  heard = heard or -(tonumber(try('ZSCORE', proxies, '')) or 0)
+  try('ZADD', proxies, 'NX', -now, '')
+  try('ZADD', proxies, now, me)
+  call('ZREMRANGEBYSCORE', proxies, 1, now - ${store.LATELY_MS})
+  for _, other in ipairs(call('ZRANGEBYSCORE', proxies, gone, '+inf')) do
+    if other ~= me then others = others + storedBy(other) end
+    isFirst = isFirst and me <= other
+  end
+  local isKnown = isFirst and -(call('ZSCORE', proxies, '') or -now) < gone
+  return isKnown and number('there') - others or storedBy(me), heard
 end
 
 local function entryOf(id, event) return {id, event.bytes, event.state, event.note, event.due - now, event.asked} end
@@ -161,27 +197,22 @@ local function lend(id, event, token, record)
   put(id, event, now + ${store.LEASE_MS})
   return {entryOf(id, event), event.lease, record}
 end
-local function remember(list, id, note, why, events)
-  call('RPUSH', list, cjson.encode({now, id, note, why, events}))
-  if list == lost then call('LTRIM', lost, -${store.MOST_LOSSES}, -1) end
+local function remember(id, note, why, events)
+  call('RPUSH', lost, cjson.encode({now, id, note, why, tonumber(events) or cjson.null}))
+  call('LTRIM', lost, -${store.MOST_LOSSES}, -1)
 end
--- The proxies know of more or fewer events of a life that ended: together they tell as many as the one who knows of most.
-function calls.gone(life, known, left)
-  local accounted = tonumber(call('GET', told .. life) or left)
-  if tonumber(known) <= accounted then return 'done' end
-  call('SET', told .. life, known, 'PX', ${TOLD_FOR_MS})
-  for _, list in ipairs({lost, untold}) do
-    remember(list, '', '', 'the server no longer has what it had', known - accounted)
-  end
+
+function calls.remember(why, events)
+  remember('', '', why, events)
   return 'done'
 end
 -- Its first write is the one that a full server refuses. Returns bytes where only those of kept events are too many.
 function calls.add(id, most, pause, note, head, body)
   local old = load(id)
-  local event = sound({bytes = #head + #body, note = note, stored = now})
+  local event = sound({bytes = #head + #body, note = note, stored = now, by = me})
   local excess = number('bytes') - (old and counted(old) or 0) + counted(event) - most
   if excess > 0 then
-    local kept = number('kept') - (old and old.kept ~= '' and counted(old) or 0)
+    local kept = number('kept') - (old and old.state ~= 'waiting' and counted(old) or 0)
     return excess <= kept and excess or 'full'
   end
   local alike = 'id ' .. string.sub(id, 1, 16)
@@ -190,8 +221,8 @@ function calls.add(id, most, pause, note, head, body)
   local set = try('SET', records .. id, head .. body)
   if set.err then return set.err end
   if old then takeOut(id, old) end
-  local life, added = alive()
-  call('HSET', entries, 'life', (life ~= '' and life or now) .. ' ' .. (tonumber(added) or 0) + 1)
+  call('HSETNX', totals, 'life', now .. '.' .. id)
+  event.life = call('HGET', totals, 'life')
   save(id, event, now + pause)
   return old and 'replaced' or 'stored'
 end
@@ -227,21 +258,21 @@ local function make(change)
   local isLoss = type(to) == 'string' and to ~= 'dropped' and to ~= 'taken'
   if event and type(to) == 'table' and to.asked then -- leased or not
     event.asked = 'now'
-    save(id, event, event.due)
+    put(id, event, event.due)
   end
   local isAsked = event and event.asked == 'now'
   if lease then isAllowed = event and event.lease ~= '' and event.lease == lease and not (isLoss and isAsked) end
   if change.age then isAllowed = event and event.stored < now - change.age end
   if not isAllowed then return lease and call('ZSCORE', ended, lease) and 'done' or event and 'leased' or 'absent' end
   if lease then call('ZADD', ended, now, lease) end
-  if to == 'dropped' then remember(untold, id, event.note, to, 1) end
+  if to == 'dropped' then call('RPUSH', dropped, id .. ' ' .. event.note) end
   if type(to) == 'table' then
     event.lease, event.asked = '', isAsked and 'now' or to.asked == false and '' or event.asked
     event.state, event.note = to.state or event.state, to.note or event.note
     save(id, event, isAsked and now or now + to.pause)
     return 'done'
   end
-  if isLoss then remember(lost, id, event.note, to, 1) end
+  if isLoss then remember(id, event.note, to, 1) end
   leave(id, event)
   return 'done'
 end
@@ -256,7 +287,7 @@ function calls.leaseKept(id, bytes, token)
   for _, text in ipairs(textsOf('kept ', '', ${PAGE})) do
     local each = idOf(text)
     local event = remaining > 0 and each ~= id and load(each)
-    if event and isFree(event) then
+    if event and isFree(event) and event.asked == '' then
       remaining = remaining - counted(event)
       leased[#leased + 1] = lend(each, event, token .. #leased, false)
     end
@@ -285,9 +316,9 @@ function calls.summary()
   for at = 1, #swept[2], 2 do
     local id = swept[2][at]
     local event = load(id)
-    local isLate = event and event.state == 'waiting' and event.due > now + ${store.LONGEST_WAIT_MS}
+    local isLate = event.state == 'waiting' and event.due > now + ${store.LONGEST_WAIT_MS}
     if isLate then put(id, event, now) end
-    if event and call('EXISTS', records .. id) == 0 and isFree(event) then put(id, event, 0) end
+    if call('EXISTS', records .. id) == 0 and isFree(event) then put(id, event, 0) end
   end
   local groups = {}
   for _, group in ipairs(call('HKEYS', totals)) do
@@ -297,21 +328,21 @@ function calls.summary()
       groups[#groups + 1] = {group, events, number(group), timeOf(first)}
     end
   end
-  local reports = call('LRANGE', untold, 0, ${store.MOST_UNTOLD - 1})
-  call('LTRIM', untold, #reports, -1)
+  local told = call('LRANGE', dropped, 0, ${store.MOST_DROPPED - 1})
+  call('LTRIM', dropped, #told, -1)
   local lately = 0
   for _, loss in ipairs(call('LRANGE', lost, 0, -1)) do
-    local at, events = string.match(loss, '^%[(%d+).*,(%d+)%]$')
-    if tonumber(at or 0) > now - ${store.LATELY_MS} then lately = lately + events end
+    local at, events = string.match(loss, '^%[(%d+).-(%d*)%]$')
+    if tonumber(at or 0) > now - ${store.LATELY_MS} then lately = lately + (tonumber(events) or 1) end
   end
   local soonest = listed(call('ZRANGE', due, 0, ${store.SOONEST - 1}))
-  return {groups, soonest, reports, calls.losses(${store.SHOWN_LOSSES}), lately}
+  return {groups, soonest, told, calls.losses(${store.SHOWN_LOSSES}), lately}
 end
 -- Sends every command that others send, to keys of its own, all in one step, so nobody else sees its event. Returns why
 -- its first write was refused, as it is by a full server, and the server's policy of eviction.
 function calls.test(id, note)
-  for _, list in ipairs({untold, lost}) do call('LRANGE', list, 0, 0) end -- fails where somebody else has that key
-  call('ZCARD', ended)
+  for _, list in ipairs({dropped, lost}) do call('LRANGE', list, 0, 0) end -- fails where somebody else has that key
+  for _, set in ipairs({ended, proxies}) do call('ZCARD', set) end
   useKeys(${NAMES.length + 1})
   local function clear() call('UNLINK', records .. id, unpack(KEYS, ${NAMES.length + 1})) end
   local function add() return calls.add(id, ${4 * store.LEAST_BYTES}, 0, note, 'a', 'b') == 'stored' end
@@ -345,8 +376,8 @@ local isDone, answer = pcall(function()
   -- A full server refuses a script whose first write could need memory: nothing could leave it any more.
   if name ~= 'add' then call('HDEL', totals, '') end
   check()
-  local answer, life, added = calls[name](unpack(ARGV, 2)), alive()
-  return {answer, life, tonumber(added) or 0, number('there')}
+  local answer = calls[name](unpack(ARGV, 3))
+  return {answer, call('HGET', totals, 'life') or '', now, share()}
 end)
 if isDone then return answer end
 local text = type(answer) == 'table' and answer.err or tostring(answer)

@@ -2,6 +2,8 @@
 // runs one script on the server (redis-script.ts), whose clock is the only one.
 import { Buffer } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ignore } from '../../base/errors.ts';
 import { DEFERRED_STATES } from '../../core/fate-by-status.ts';
 import { noSense, oneOf, RedisConnection } from '../../redis/connection.ts';
 import { noteText, parsedJson, readNote, readWords } from '../note.ts';
@@ -14,24 +16,38 @@ type Args = readonly (string | number | Buffer)[];
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
-  const { name, maxBytes, mostBytes, onProblem, as } = options;
+  const { name, maxBytes, mostBytes, onProblem, onLoss, as } = options;
   let policy = '';
   /** The problem that the last test found though it went all the way; empty if there is none. */
   let failure = '';
-  /** What the last answer said: the `life` (redis-script.ts), how many events were added in it, and how many are there. */
-  let last = { life: '', added: 0, there: 0 };
-  /** The losses of all that the server is not told yet. */
-  const gone: Args[] = [];
+  /** The name by which the script knows this process; a visitor has none, since it would tell a loss to nobody. */
+  const me = as === 'visitor' ? '' : randomUUID().slice(0, 8);
+  /** What the last answer said: the `life` (redis-script.ts) of what is stored, the server's time, this process's share. */
+  let last = { life: '', now: 0, share: 0, at: 0 };
+  let addedAt = 0; // when this process last stored an event, by the server's clock
 
-  /** Reads the answer of a script, and whether the server has lost what it had. Answers come in the order of the calls. */
+  /** Reads the answer of a script, and tells this process's share of what is gone. Answers come in the order of the calls. */
   function heard<Answer>(read: (given: unknown) => Answer, given: unknown): Answer {
-    const [answer, life, added, there] = listOf(given, 4);
+    const [answer, life, now, share, heardBefore] = listOf(given, 5);
     const before = last;
-    last = { life: textOf(life), added: numberOf(added), there: numberOf(there) };
-    const isEmptied = last.life !== before.life;
-    const isBack = !isEmptied && last.added < before.added; // to a copy of itself
-    if (before.there > 0 && (isEmptied || isBack)) gone.push([before.life, before.there, isBack ? last.there : 0]);
+    last = { life: textOf(life), now: numberOf(now), share: numberOf(share), at: Date.now() };
+    // A life without a dot: what was left was put together.
+    const isEmpty = last.life !== before.life && (last.life === '' || last.life.includes('.'));
+    const heardAt = numberOf(heardBefore);
+    const isBack = heardAt > 0 && heardAt < Math.min(before.now, addedAt);
+    // Where the server went back, some that were taken since may be there again in place of others.
+    const gone = isEmpty ? before.share : Math.max(0, before.share - last.share) || null;
+    if (before.share > 0 && (isEmpty || isBack)) tellLost(gone, before.at);
+    if (answer instanceof Buffer && /^(?:stored|replaced)$/.test(answer.toString())) addedAt = last.now;
     return read(answer);
+  }
+
+  function tellLost(events: number | null, at: number): void {
+    const why = `the server no longer has what it had at ${new Date(at).toISOString()}`;
+    onLoss(why, events);
+    const remember = () => run(textOf, 'remember', why, events ?? '').catch(ignore); // else no page says it after a restart
+    // A new connection, whose test tells of the loss, is usable in the next turn.
+    void (connection.usable ? remember() : nextTurn().then(remember));
   }
 
   function tested(given: unknown): void {
@@ -41,7 +57,7 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
 
   function commandOf<Answer>(read: (given: unknown) => Answer, call: string, ...args: Args) {
     const texts = args.map((arg) => (typeof arg === 'number' ? String(Math.ceil(arg)) : arg));
-    return [{ text: SCRIPT, read: (given: unknown) => heard(read, given) }, KEYS, call, ...texts] as const;
+    return [{ text: SCRIPT, read: (given: unknown) => heard(read, given) }, KEYS, call, me, ...texts] as const;
   }
 
   const test = commandOf(tested, 'test', store.TEST_ID, noteText(store.TEST_NOTE));
@@ -75,7 +91,6 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
     page: (cursor) => run(pageOf, 'page', cursor),
     find: async (id) => (await run(leasedIn, 'find', id, mostBytes()))[0] ?? null,
     async summary() {
-      for (; gone[0] !== undefined; gone.shift()) await run(oneOf(['done']), 'gone', ...gone[0]);
       const summary = await run(summaryOf, 'summary');
       return { ...summary, evicts: policy.startsWith('allkeys') ? policy : null };
     },
@@ -115,11 +130,13 @@ function pageOf(given: unknown): readonly [next: string, entries: readonly store
 
 function summaryOf(given: unknown): Omit<store.Summary, 'evicts'> {
   const lists = listOf(given, 5);
-  const [groups = [], soonest = [], untold = [], lost = []] = lists.slice(0, 4).map((part) => listOf(part));
+  const [groups = [], soonest = [], dropped = [], lost = []] = lists.slice(0, 4).map((part) => listOf(part));
   return {
     groups: groups.map(groupOf),
     soonest: soonest.map(entryOf),
-    untold: untold.map(lossOf),
+    dropped: dropped.map(textOf).map((each) => {
+      return { id: store.leasedId(each), note: readNote(each.slice(store.ID_LENGTH + 1)) };
+    }),
     losses: lost.map(lossOf).reverse(),
     lostLately: numberOf(lists[4]),
     aside: [],

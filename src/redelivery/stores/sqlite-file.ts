@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
 import { inheritance, type Queries, queriesOn, SCHEMA, type Shared } from './sqlite-queries.ts';
-import type { Aside } from './store.ts';
+import { type Aside, MOST_LOSSES } from './store.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
@@ -17,7 +17,7 @@ const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
 /** A header (see `headerOf`) that SQLite calls read-only, or of an unsupported format, and not damaged. */
 const OTHER_FORMAT = /^SQLite format 3\0(?!..[\x01\x02]{2}.{8}\0{3}[\0-\x04])/s;
-/** Milliseconds between two files that are set aside: no loop makes more. */
+/** Milliseconds between two losses that are told, and between two files that are set aside: no loop makes more. */
 const PACE_MS = 1000;
 /** The name of a file that was set aside; it ends with the number of events that it had, where that is known. */
 const ASIDE = /^aside-queue\.sqlite-(\d{4}-\d\d-\d\d)T(\d\d)(\d\d)([\d.]+)Z(?:-(\d+))?$/;
@@ -61,6 +61,7 @@ export interface FileOptions {
 
 /** Damage of the store's file that SQLite itself does not call an error. */
 class DamageError extends Error {}
+export type FileLoss = readonly [problem: string, events: number | null];
 
 export const isFull = (error: unknown) => sqliteCode(error) === FULL;
 const isDamage = (error: unknown) => error instanceof DamageError || [CORRUPT, NO_DATABASE].includes(sqliteCode(error));
@@ -76,10 +77,12 @@ export class StoreFile {
   #isNew = false;
   /** How many events the file had after the last change; null if that is not known. */
   #count: number | null = null;
-  /** The losses that no open file remembers yet: why stored events are gone, or were set aside, and how many. */
-  readonly #losses: [problem: string, events: number | null][] = [];
-  /** When a file was last set aside, in milliseconds on the monotonic clock. */
-  #asideAt = Number.NEGATIVE_INFINITY;
+  /** The losses that are not told yet: why stored events are gone, or were set aside. */
+  readonly #untold: FileLoss[] = [];
+  /** The losses that no open file remembers yet. */
+  #unwritten: FileLoss[] = [];
+  /** When a loss was last told, in milliseconds on the monotonic clock. */
+  #toldAt = Number.NEGATIVE_INFINITY;
   readonly shared: Shared;
 
   constructor({ path, owner }: FileOptions) {
@@ -126,6 +129,13 @@ export class StoreFile {
     } finally {
       if (database.isTransaction) database.exec('ROLLBACK');
     }
+  }
+
+  /** The next loss to tell, if it is time to. */
+  nextLoss(): readonly FileLoss[] {
+    if (performance.now() - this.#toldAt < PACE_MS) return [];
+    if (this.#untold.length > 0) this.#toldAt = performance.now();
+    return this.#untold.splice(0, 1);
   }
 
   /** Why nothing can be added now; null if it can. */
@@ -175,13 +185,12 @@ export class StoreFile {
   }
 
   #setAside(damage: Error): void {
-    if (performance.now() - this.#asideAt < PACE_MS) throw damage;
+    if (performance.now() - this.#toldAt < PACE_MS) throw damage;
     if (this.#aside().length >= MOST_ASIDE) {
       throw new Error(`it is damaged, as ${MOST_ASIDE} were before: look at the disk, and move them away`);
     }
     const time = new Date().toISOString().replaceAll(':', '');
     const aside = `aside-${basename(this.#path)}-${time}${this.#count === null ? '' : `-${this.#count}`}`;
-    this.#asideAt = performance.now();
     const endings = this.#readThrough();
     for (const ending of endings) fs.renameSync(`${this.#path}${ending}`, join(this.#directory, `${aside}${ending}`));
     fs.rmSync(`${this.#path}-shm`, { force: true });
@@ -191,7 +200,8 @@ export class StoreFile {
   }
 
   #lose(problem: string, events = this.#count): void {
-    this.#losses.push([problem, events]);
+    if (this.#untold.length < MOST_LOSSES) this.#untold.push([problem, events]);
+    this.#unwritten.push([problem, events]);
     this.#count = null;
     this.#isNew = true;
   }
@@ -216,8 +226,8 @@ export class StoreFile {
       const check = database.prepare("PRAGMA integrity_check('event')").get()?.integrity_check;
       if (check !== 'ok') throw new DamageError(String(check));
       database.exec(inheritance(this.#owner));
-      for (const loss of this.#losses) queries.loseFile(...loss);
-      this.#losses.length = 0;
+      for (const loss of this.#unwritten) queries.loseFile(...loss);
+      this.#unwritten = [];
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)'); // from now on the file itself has a header
     }
     this.#isNew = false;
@@ -236,7 +246,7 @@ export class StoreFile {
     lockDirectory(join(this.#directory, 'lock'), parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index before the log, so somebody else has removed the log.
-    if (log === 'absent' && index === 'present' && this.#losses.length === 0)
+    if (log === 'absent' && index === 'present' && this.#unwritten.length === 0)
       this.#lose(`${this.#path}-wal was removed, and what came last with it`, null);
     makeFile(this.#path);
   }

@@ -36,11 +36,11 @@ export const SCHEMA: readonly string[] = [
   'CREATE INDEX event_due ON event(due, state)',
   'CREATE INDEX event_sums ON event(state, words, came, counted)',
   'CREATE INDEX event_came ON event(came)',
-  "CREATE INDEX event_kept ON event(came, counted) WHERE state <> 'waiting' AND asked = 0",
+  "CREATE INDEX event_kept ON event(came, counted) WHERE state <> 'waiting'",
   'CREATE TABLE record(place INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT',
-  `CREATE TABLE ended(
-  key INTEGER PRIMARY KEY, at INTEGER NOT NULL, id TEXT NOT NULL, note TEXT NOT NULL, why TEXT NOT NULL, events INTEGER,
-  told INTEGER NOT NULL
+  'CREATE TABLE dropped(key INTEGER PRIMARY KEY, id TEXT NOT NULL, note TEXT NOT NULL) STRICT',
+  `CREATE TABLE lost(
+  key INTEGER PRIMARY KEY, at INTEGER NOT NULL, id TEXT NOT NULL, note TEXT NOT NULL, why TEXT NOT NULL, events INTEGER
 ) STRICT`,
   'CREATE TABLE total(bytes INTEGER NOT NULL, events INTEGER NOT NULL) STRICT',
   `CREATE TRIGGER event_added AFTER INSERT ON event BEGIN
@@ -99,8 +99,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       const excess = before?.excess ?? Infinity;
       if (excess > 0) {
         const [sum] = sql<{ kept: number }>`SELECT
-          (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting' AND asked = 0)
-          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting' AND asked = 0), 0) AS kept`;
+          (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
+          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
         return sum !== undefined && excess <= sum.kept ? { lacking: excess } : 'full';
       }
       if (before?.old === null && before.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
@@ -171,15 +171,14 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
       const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, asked, note FROM event
         ORDER BY due LIMIT ${store.SOONEST}`;
-      const untold = sql<store.Loss>`UPDATE ended SET told = 1
-        WHERE key IN (SELECT key FROM ended WHERE told = 0 LIMIT ${store.MOST_UNTOLD}) RETURNING at, id, note, why, events`;
+      const dropped = sql<store.Entry>`DELETE FROM dropped
+        WHERE key IN (SELECT key FROM dropped LIMIT ${store.MOST_DROPPED}) RETURNING id, note`;
       const [{ lostLately } = { lostLately: 0 }] = sql<{ lostLately: number }>`SELECT
-        coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM ended
-        WHERE why <> 'dropped' AND at >= ${now - store.LATELY_MS}`;
+        coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM lost WHERE at >= ${now - store.LATELY_MS}`;
       return {
         groups,
         soonest,
-        untold,
+        dropped,
         losses: lossesOf(store.SHOWN_LOSSES),
         lostLately,
         aside: shared.aside(),
@@ -255,23 +254,22 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
 
   /** Triggers remove its record, and keep `total`. */
   function remove(place: number, why: store.End): void {
-    if (why !== 'taken') remember(why, 1, place);
+    if (why === 'dropped') sql`INSERT INTO dropped(id, note) SELECT id, note FROM event WHERE place = ${place}`;
+    else if (store.isLoss(why)) remember(why, 1, place);
     sql`DELETE FROM event WHERE place = ${place}`;
   }
 
-  /** Remembers the end of the event at a place; or the loss of a file's, which is to be told as a drop is. */
+  /** Remembers a loss: of the event at a place, or of a file's. */
   function remember(why: string, events: number | null, place: number | null): void {
-    const isTold = Number(place !== null && why !== 'dropped');
-    sql`INSERT INTO ended(at, id, note, why, events, told)
-      SELECT ${Date.now()}, ifnull(id, ''), ifnull(note, ''), ${why}, ${events}, ${isTold}
+    sql`INSERT INTO lost(at, id, note, why, events) SELECT ${Date.now()}, ifnull(id, ''), ifnull(note, ''), ${why}, ${events}
       FROM (SELECT ${place} AS place) LEFT JOIN event USING (place)`;
-    sql`DELETE FROM ended WHERE told = 1 AND (at < ${Date.now() - store.LOSSES_FOR_MS} OR key NOT IN
-      (SELECT key FROM ended WHERE why <> 'dropped' ORDER BY key DESC LIMIT ${store.MOST_LOSSES}))`;
+    sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${store.MOST_LOSSES}
+      OR at < ${Date.now() - store.LOSSES_FOR_MS}`;
   }
 
   function lossesOf(most: number): readonly store.Loss[] {
-    return sql<store.Loss>`SELECT at, id, note, why, events FROM ended
-      WHERE why <> 'dropped' AND at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
+    return sql<store.Loss>`SELECT at, id, note, why, events FROM lost
+      WHERE at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
   }
 
   return queries;

@@ -1,7 +1,7 @@
 // The thread of the embedded store. Calls that come while the thread works share its next transaction and sync.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { codeOf } from '../../base/errors.ts';
-import { isFull, StoreFile } from './sqlite-file.ts';
+import { type FileLoss, isFull, StoreFile } from './sqlite-file.ts';
 import type { Queries } from './sqlite-queries.ts';
 
 export type Method = keyof Queries;
@@ -13,6 +13,7 @@ export interface Report {
   readonly results: readonly Result[];
   /** Why nothing could be done; null if the store works. */
   readonly problem: string | null;
+  readonly losses: readonly FileLoss[];
 }
 
 const ADDS: ReadonlySet<Method> = new Set(['add', 'test']);
@@ -53,14 +54,14 @@ port.on('message', (first: Call | null) => {
 });
 
 function answer(calls: readonly Call[]): void {
-  const report = doneAll(calls, null);
+  const report: Report = { ...doneAll(calls, null), losses: file.nextLoss() };
   // Frees the added records at once, and not only at the next garbage collection.
   for (const { method, args } of calls) if (method === 'add') args[0].record.buffer.transfer(0);
   port.postMessage(report, file.shared.readRecords.splice(0));
 }
 
 /** `noRoom`: why nothing can be added, if that is known already; else null. */
-function doneAll(calls: readonly Call[], noRoom: string | null): Report {
+function doneAll(calls: readonly Call[], noRoom: string | null): Omit<Report, 'losses'> {
   const isAdding = calls.some(({ method }) => ADDS.has(method));
   // Reading alone needs no lock. A lease needs no sync: if it is lost, its event is due sooner.
   const changing = calls.filter(({ method }) => !READS.has(method));

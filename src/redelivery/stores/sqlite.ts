@@ -104,7 +104,7 @@ class StoreThread {
     thread.on('message', (report: Report) => this.#onReport(report));
     thread.on('error', (error) => {
       const why = `its thread has ended (${error})`;
-      this.#onReport({ results: this.#sent.map(() => ({ failure: why })), problem: why });
+      this.#onReport({ results: this.#sent.map(() => ({ failure: why })), problem: why, losses: [] });
       this.#refusal = why;
       setTimeout(() => {
         this.#refusal = null;
@@ -119,8 +119,9 @@ class StoreThread {
     return thread;
   }
 
-  #onReport({ results, problem }: Report): void {
+  #onReport({ results, problem, losses }: Report): void {
     this.#refusal = null;
+    for (const loss of losses) this.#options.onLoss(...loss);
     this.#options.onProblem(problem && this.#error(problem).message);
     for (const [at, resolve] of this.#sent.splice(0, results.length).entries()) resolve(results[at] ?? { failure: '' });
   }

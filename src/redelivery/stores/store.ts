@@ -80,8 +80,8 @@ export interface Summary {
   readonly groups: readonly Group[];
   /** At most `SOONEST`, the first due first. */
   readonly soonest: readonly Entry[];
-  /** Events that were dropped, and losses of all, at most `MOST_UNTOLD` at a time. Each is reported once, to one owner. */
-  readonly untold: readonly Loss[];
+  /** Events that `drop` has removed, at most `MOST_DROPPED` at a time. Each is reported once, to one owner. */
+  readonly dropped: readonly Pick<Entry, 'id' | 'note'>[];
   /** The latest losses, at most `SHOWN_LOSSES`. */
   readonly losses: readonly Loss[];
   /** How many losses the last day had, as far as the store remembers. */
@@ -95,7 +95,7 @@ export interface Summary {
 /** `keep`: nobody decided in time. `room`: a newer event needed its bytes. `record`: the store lost its bytes. */
 export type WhyLost = 'keep' | 'room' | 'record';
 
-/** An event that ended undecided, or was dropped; or, with an empty `id`, all that a store held, and `why` is a sentence. */
+/** An event that ended without a decision; or, with an empty `id`, all that a store held, and `why` is a sentence. */
 export interface Loss {
   /** Epoch milliseconds. */
   readonly at: number;
@@ -206,6 +206,8 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly mostBytes: () => number;
   /** `visitor`: a command beside the proxy, which only lists, reads and drops. A missing store looks empty to it. */
   readonly as: 'owner' | 'visitor';
+  /** Called once for each time that all stored events are gone or were set aside; null for a number that is not known. */
+  readonly onLoss: (problem: string, events: number | null) => void;
   /** Called at any time, even with no change, with the store's problem (never a password), or null when it works. */
   readonly onProblem: (problem: string | null) => void;
 }
@@ -222,7 +224,7 @@ export const LEAST_BYTES = 4096;
 export const countedBytes = (bytes: number) => Math.max(LEAST_BYTES, bytes);
 export const MOST_GROUPS = 1000;
 export const SOONEST = 50;
-export const MOST_UNTOLD = 250;
+export const MOST_DROPPED = 250;
 export const SHOWN_LOSSES = 20;
 export const MOST_LOSSES = 1000;
 export const LOSSES_FOR_MS = 7 * 24 * 3_600_000;

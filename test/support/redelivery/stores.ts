@@ -15,7 +15,6 @@ import {
   type Leased,
   type LeaseRequest,
   LONGEST_WAIT_MS,
-  type Loss,
   leasedId,
   MAX_OF_ONE_BODY,
   MOST_LOSSES,
@@ -39,11 +38,11 @@ export interface StorePlace {
 
 export const MANY_BYTES = 1024 * 1024;
 
-/** Opens a store in a directory or on a server, with what it reports, in order: its problems, and losses of all. */
+/** Opens a store in a directory or on a server, with what it reports, in order. */
 export async function openedAt(place: string, options: Partial<StoreOptions> = {}) {
   const failures: (string | null)[] = [];
-  const losses: Loss[] = [];
-  const opened = await openStore({
+  const losses: string[] = [];
+  const store = await openStore({
     store: place,
     name: '',
     passwordFile: null,
@@ -51,21 +50,13 @@ export async function openedAt(place: string, options: Partial<StoreOptions> = {
     maxBytes: MANY_BYTES,
     mostBytes: () => 210_000,
     as: 'owner',
+    onLoss: (message) => void losses.push(message),
     onProblem: (failure) => {
       if (failure !== (failures.at(-1) ?? null)) failures.push(failure);
     },
     ...options,
   });
-  const store: DeferredStore = {
-    ...opened,
-    async summary() {
-      const summary = await opened.summary();
-      losses.push(...summary.untold.filter(({ id }) => id === ''));
-      return summary;
-    },
-  };
-  const told = async () => (await store.summary()) && losses.map(({ why }) => why);
-  return { store, failures, losses, told };
+  return { store, failures, losses };
 }
 
 let serial = 0;
@@ -146,7 +137,7 @@ export const idsIn = async (store: DeferredStore) => (await listed(store)).map((
 const idsOf = (events: readonly { readonly id: string }[]) => events.map(({ id }) => id);
 export const NOW: Setting = { pause: 0, state: 'waiting', asked: false };
 const FAR = 1000 * LONGEST_WAIT_MS;
-const NOTHING = { groups: [], soonest: [], untold: [], losses: [], lostLately: 0, aside: [], evicts: null };
+const NOTHING = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
 
 /** `isShared`: several processes may have it open. */
 export function storeContract(
@@ -409,7 +400,7 @@ export function storeContract(
       expect(await end(store, idOf(), 0)).toBe(false);
       expect(await set(store, lease.lease, 'taken')).toBe(false);
       expect(await idsIn(store)).toEqual([after.id]);
-      expect((await store.summary()).untold).toEqual([]);
+      expect((await store.summary()).dropped).toEqual([]);
     });
 
     test('wake makes due what nobody has, in the state that it is in, and tells what a person asked for', async () => {
@@ -549,7 +540,7 @@ export function storeContract(
       await store.test();
       expect(await store.add(eventOf(), 0)).toBe('full');
       expect(await idsIn(store)).toEqual([event.id]);
-      expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], losses: [], untold: [] });
+      expect(await store.summary()).toMatchObject({ groups: [{ deliveries: 1 }], losses: [], dropped: [] });
       const { lease } = await oneLeased(store);
       await store.test();
       expect(await set(store, lease, 'taken')).toBe(true);
@@ -587,9 +578,10 @@ export function storeContract(
       expect(await drop(visitor, second.id)).toBe('done');
       await visitor.close();
       expect(await set(store, lease.lease, 'taken')).toBe(true);
-      const { untold } = await store.summary();
-      expect(untold).toMatchObject([first, second].map(({ id, note }) => ({ id, note, why: 'dropped' })));
-      expect([(await store.summary()).untold, await store.losses()]).toEqual([[], []]);
+      const { dropped } = await store.summary();
+      expect(dropped).toHaveLength(2);
+      expect(dropped).toEqual(expect.arrayContaining([first, second].map(({ id, note }) => ({ id, note }))));
+      expect((await store.summary()).dropped).toEqual([]);
       expect(idsOf(await leasedFrom(store))).toEqual([stays.id]);
       await place.endLeases();
       expect(await drop(store, stays.id)).toBe('done');

@@ -10,7 +10,7 @@ const WORKS = 'the store of deferred deliveries works';
 const MINUTE = 60_000;
 
 const EMPTY: Summary = {
-  ...{ groups: [], soonest: [], untold: [], losses: [], lostLately: 0, aside: [], evicts: null },
+  ...{ groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null },
 };
 const groupOf = (deliveries: number) => {
   const words = { failure: '503', secret: 'a', key: 'k', route: '/notify' };
@@ -139,6 +139,8 @@ test('what a store that fails held, or before the last loss, is not said to be t
   const leased = { id: 'ab-1', lease: '', bytes: 1, state: 'waiting', asked: false, record: null, note: null } as const;
   expect(await changes(() => storeState.lose(leased, 'record'), 1)).toEqual([true, true]);
   expect(await changes(() => storeState.onFailure(new Error('EIO')), 1)).toEqual([true, true]);
+  expect(await changes(() => storeState.onLoss('its file was removed', 1), 1)).toEqual([true, false]);
+  await storeState.refresh();
   expect(await changes(() => {}, 10)).toEqual([false, true]);
   expect(await changes(() => {}, 1)).toEqual([false, false]); // no look came back
   world.summary = { ...EMPTY, groups: [groupOf(2)] };
@@ -151,15 +153,11 @@ test('what a store lost is told, and counted as far as the last summary knows', 
   world.summary = { ...EMPTY, groups: [groupOf(2)] };
   await storeState.refresh();
   storeState.stored('/kept');
-  const loses = (why: string, events: number | null) => {
-    world.summary = { ...world.summary, untold: [{ at: 1, id: '', note: null, why, events }] };
-    return storeState.refresh();
-  };
   storeState.onChange = () => expect.unreachable('a call that a loss causes may cause the next loss');
-  await loses('its log was removed', null);
+  storeState.onLoss('its log was removed', null);
   expect(results).toEqual([]);
-  await loses('its file was removed', 2);
-  await loses('a server evicted three', 3); // one of them came after the last summary
+  storeState.onLoss('its file was removed', 2);
+  storeState.onLoss('a server evicted three', 3); // one of them came after the last summary
   expect(told).toEqual(Array(3).fill('the store of deferred deliveries has lost what waited in it')); // none is folded
   const both = ['lost /notify', 'lost /notify'];
   expect([storeState.failureCount, results]).toEqual([3, [...both, ...both, 'lost /kept']]);

@@ -23,7 +23,7 @@ async function statusOf(
   { policy = policyOf([], []), sends = true, answers = true } = {},
 ) {
   // Nothing else of a store is asked.
-  const summary = { groups, soonest, untold: [], losses: [], lostLately: 0, aside: [], evicts: null };
+  const summary = { groups, soonest, dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   const look = async () => (answers ? summary : Promise.reject(new Error('EROFS')));
   const store = { test: look, summary: look } as unknown as DeferredStore;
   const log = { info: () => {}, warn: () => {}, error: () => {} };
