@@ -11,21 +11,14 @@
 import { stat } from 'node:fs/promises';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
+import { ignore } from '../base/errors.ts';
 import { LeasedEvent, windowOf } from './next-state.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
-import {
-  type DeferredStore,
-  type Entry,
-  fileIn,
-  LEAST_BYTES,
-  type Leased,
-  pagesOf,
-  type Setting,
-} from './stores/store.ts';
+import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { Storing } from './storing.ts';
 
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
@@ -38,6 +31,7 @@ type Pages = ReturnType<typeof pagesOf> | Iterable<readonly { readonly id: strin
 export class Queue {
   readonly #needs: Needs;
   readonly #pace: SendingPace;
+  readonly #open: (onProblem: StoreState['onProblem']) => Promise<DeferredStore>;
   readonly #opened: () => Promise<DeferredStore>;
   /** The leased events, each with a promise that resolves once the store knows what became of it. */
   readonly #leased = new Map<Leased, Promise<void>>();
@@ -64,9 +58,10 @@ export class Queue {
     this.storeState = new StoreState(this.#needs, () => this.#store());
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
     this.storing = new Storing(this.#needs, this.storeState, this.#letGo);
-    const { onLoss, onProblem } = this.storeState;
-    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss, onProblem } as const;
-    this.#opened = madeOnce(() => open({ ...storeSettings(), ...rules }));
+    const { onLoss } = this.storeState;
+    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss } as const;
+    this.#open = (onProblem) => open({ ...storeSettings(), ...rules, onProblem });
+    this.#opened = madeOnce(() => this.#open(this.storeState.onProblem));
   }
 
   /** The store's directory, or its URL. */
@@ -114,9 +109,8 @@ export class Queue {
 
   /** Called at the start and after each reload: opens the store if needed, and looks again at what the rules refused. */
   async adopt(): Promise<void> {
-    const isStored = async () => (await stat(fileIn(this.location)).catch(() => null)) !== null; // false if unreachable
     if (!this.isUsed) {
-      this.#isAbsent = !this.sends && isDirectory(this.location) && !(await isStored());
+      this.#isAbsent = !this.sends && isDirectory(this.location) && !(await this.#isLeft());
       if (!this.#isAbsent) await this.#store().catch(this.storeState.onFailure);
     } else if (!this.storeState.isEmpty) {
       const isRefused = ({ note }: Entry) => ALL_WHYS.has(note?.failure ?? 'unreadable');
@@ -124,6 +118,17 @@ export class Queue {
       await this.#store().then(wake).catch(this.storeState.onFailure);
       this.storeState.changed();
     }
+  }
+
+  /** True if a directory that no route needs holds something that no other process has: then nobody else would tell it. */
+  async #isLeft(): Promise<boolean> {
+    if ((await stat(fileIn(this.location)).catch(() => null)) === null) return false; // absent, or unreachable
+    const store = await this.#open(ignore);
+    const [[, entries], losses] = await Promise.all([store.page(''), store.losses()]).catch(
+      () => [['', []], []] as const,
+    );
+    await store.close();
+    return entries.length + losses.length > 0;
   }
 
   /** Leases nothing more. What is being sent goes on, and fresh deliveries are still stored. */
@@ -164,7 +169,7 @@ export class Queue {
   }
 
   /** Makes events due: leased ones only if a person asks, and once the lease ends. Returns how many of all are stored. */
-  async #wake(to: Setting, pages: Pages): Promise<number> {
+  async #wake(to: { readonly pause: 0; readonly asked?: true }, pages: Pages): Promise<number> {
     const store = await this.#store();
     let count = 0;
     for await (const page of pages) {

@@ -16,9 +16,6 @@ import { LEASE_MS, MOST_DROPPED, TIME_LIMIT_MS } from './stores/store.ts';
 /** Milliseconds between two refreshes: other processes fill the store, too, and the queue renews its leases as often. */
 export const REFRESH_EVERY_MS = LEASE_MS / 3;
 
-/** Milliseconds. The longest wait for the latest summary. */
-const PATIENCE_MS = 1000;
-
 /** Milliseconds between two attempts, at a test or at a report, while the store fails. */
 const RETRY_MS = 1000;
 
@@ -119,7 +116,7 @@ export class StoreState {
   /** When the summary was made, if it is older than a refresh, or no longer true; else null. */
   get lastSeen(): number | null {
     const age = Date.now() - this.summedAt;
-    const isTrue = !this.#isOld && this.#problem === null && age < REFRESH_EVERY_MS + PATIENCE_MS;
+    const isTrue = !this.#isOld && this.#problem === null && age < REFRESH_EVERY_MS + TIME_LIMIT_MS;
     return isTrue || this.summedAt === 0 ? null : this.summedAt;
   }
 
@@ -134,7 +131,7 @@ export class StoreState {
   async upToDate(): Promise<void> {
     const mayBeOld = this.summedAt > 0 && this.problem === null; // a command beside the proxy may have dropped some
     if (this.#seen === this.#changes && !mayBeOld) return;
-    await Promise.race([this.refresh(), sleep(PATIENCE_MS, undefined, { ref: false })]);
+    await Promise.race([this.refresh(), sleep(TIME_LIMIT_MS, undefined, { ref: false })]);
   }
 
   readonly refresh = onePerTurn(async () => {

@@ -280,6 +280,19 @@ describe.concurrent('a proxy that redelivers', () => {
     expect(app.requests).toHaveLength(sent);
   });
 
+  test('is left to the proxy that sends it, by one that needs no store', async ({ app, redeliverer }) => {
+    const owner = await redeliverer();
+    await untaken(app, owner, 'event');
+    const other = await redeliverer({ config: { routes: [{ path: '/notify' }] } });
+    await nothingDeferred(other);
+    await owner.stop();
+    app.answer = () => 200;
+    const again = await redeliverer();
+    await eventually(() => app.bodies().at(-1), 'event');
+    await nothingDeferred(again);
+    for (const proxy of [other, again]) expect(told(proxy, 'the store of deferred deliveries fails')).toBe(0);
+  });
+
   test('tells which secret deliveries need, and that a store was lost', async ({ app, redeliverer, directory }) => {
     const file = join(directory, 'key');
     await writeFile(file, value('a'));

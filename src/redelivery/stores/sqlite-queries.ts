@@ -65,13 +65,10 @@ export interface Shared {
   readonly owner: string;
   /** Receives the buffers of the records that were read, which are then moved to another thread. */
   readonly readRecords: ArrayBuffer[];
-  /** The last leases that a call has ended, for a caller that missed the answer. */
+  /** The last thousand leases that a call has ended, for a caller that missed the answer. */
   readonly ended: Set<string>;
   readonly aside: () => readonly store.Aside[];
 }
-
-/** The maximum number of ended leases that are remembered. */
-const MOST_ENDED = 1000;
 
 /** The queries of a store on an open file. */
 export function queriesOn(database: DatabaseSync, shared: Shared) {
@@ -238,7 +235,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       if (lease !== null && ended.has(lease)) return 'done';
       return sql`SELECT 1 FROM event WHERE id = ${id}`.length > 0 ? 'leased' : 'absent';
     }
-    if (lease !== null) dropOldest(ended.add(lease), MOST_ENDED);
+    if (lease !== null) dropOldest(ended.add(lease), 1000);
     if (typeof to === 'string') remove(event.place, to);
     else update(event.place, to);
     return 'done';

@@ -14,8 +14,6 @@ import * as store from './store.ts';
 
 const THREAD = 'the store of deferred deliveries';
 const RESTART_MS = 1000;
-/** Limits of the thread's heap. Records are not in the heap. */
-const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 };
 
 /** Opens the store. Resolves once the file is open, or could not be opened: then each later call tries again. */
 export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
@@ -96,7 +94,7 @@ class StoreThread {
       workerData: this.#file,
       eval: typeof threadSource === 'string',
       name: 'deferred',
-      resourceLimits: LIMITS,
+      resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 }, // records are not in its heap
       // The environment holds secrets, so the thread gets none. Only the log's lines may be on the standard streams.
       env: {},
       execArgv: ['--disable-warning=ExperimentalWarning'],
