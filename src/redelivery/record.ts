@@ -119,14 +119,6 @@ const OWN_WHYS = ['unreadable', 'limits', 'name', 'secret_gone', 'route_gone', '
 /** Any other failure in a note is one of the app's. */
 export const ALL_WHYS: ReadonlySet<string> = new Set<Why>([...OWN_WHYS, ...REASON_NAMES]);
 
-/** A stored delivery, as the rules in force see it. */
-interface Admitted {
-  /** Its history, with the route that takes it now. */
-  readonly note: Note;
-  /** The request, with a permit that was just minted. Null if it is not sent: then the note's `failure` is a `Why`. */
-  readonly request: Sendable | null;
-}
-
 export type Rules = Pick<Needs, 'policy' | 'storeSettings'>;
 
 /** An event as it was leased, or as it is about to be stored. */
@@ -135,8 +127,10 @@ type AnyEvent = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'
 /**
  * Reads a record back as a request, and checks it by parser, all of admission, and MAC. The record holds the first note;
  * the store has the present one `beside` it, if it is not lost. A null record was too large to be read. Never throws.
+ * Returns the event's history, with the route that takes it now, and the request with a permit that was just minted. If
+ * that is null, it is not sent, and the note's `failure` is a `Why`.
  */
-export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules): Admitted {
+export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules) {
   const now = Date.now();
   const checked = checkRecord(id, record, { rules, now });
   if ('request' in checked) {

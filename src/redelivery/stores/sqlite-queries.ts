@@ -111,16 +111,16 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
     /** `largest`: the maximum number of bytes in a record that is read. */
     lease({ limit, room, leases }: store.LeaseRequest, largest: number) {
       const own = new Set(leases.map(store.leasedId));
-      const due = sql<Row & Sized>`SELECT place, id, bytes, state, asked, note, octet_length(content) AS size
-        FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
+      const due = sql<Row & Sized>`SELECT place, id, bytes, state, asked, note,
+        ifnull(octet_length(content), 0) AS size FROM event LEFT JOIN record USING (place) WHERE due <= ${Date.now()}
         ORDER BY due LIMIT ${limit && limit + leases.length}`;
       // Those of the caller are due only if it stood still: to renew them at each call took a tenth of a sending.
       if (limit === 0 || due.some(({ id }) => own.has(id))) leases.forEach(renew);
       const leased: store.Leased[] = [];
       let remaining = room;
       for (const { size, ...event } of due.filter(({ id }) => !own.has(id)).slice(0, limit)) {
-        const isRead = (size ?? 0) <= largest;
-        remaining -= isRead ? (size ?? 0) : 0;
+        const isRead = size <= largest;
+        remaining -= isRead ? size : 0;
         if (remaining < 0) break;
         leased.push(leasedOf(event, isRead ? recordAt(event.place) : null));
       }
@@ -142,8 +142,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
 
     find(id: string, largest: number): store.Found | null {
       const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,
-        place, octet_length(content) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
-      return entry && { ...entry, record: (entry.size ?? 0) <= largest ? recordAt(entry.place) : null };
+        place, ifnull(octet_length(content), 0) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
+      return entry && { ...entry, record: entry.size <= largest ? recordAt(entry.place) : null };
     },
 
     page(cursor: string): readonly [next: string, entries: readonly store.Entry[]] {
@@ -273,8 +273,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
 }
 
 type Row = Omit<store.Entry, 'wait'> & { readonly place: number };
-/** `size`: bytes of the record; null if there is none. */
-type Sized = { readonly place: number; readonly size: number | null };
+/** `size`: bytes of the record; 0 if there is none. */
+type Sized = { readonly place: number; readonly size: number };
 
 /**
  * Prepares each template once, binds its values, and parses notes and `asked` in what it returns. Node's own `createTagStore` keeps
