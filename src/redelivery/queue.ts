@@ -8,7 +8,8 @@
 //                                                                         `-> failed, and its window is over: expired
 //
 // Stopped, unverified and expired events are kept for a person, and lost after `redelivery.keep`, or if room is needed.
-import { stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
 import { isDirectory, STATE_DIRECTORY } from '../base/default-places.ts';
 import { ignore } from '../base/errors.ts';
@@ -18,7 +19,7 @@ import type { Needs } from './process-parts.ts';
 import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
-import { type DeferredStore, type Entry, fileIn, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
+import { type DeferredStore, type Entry, fileIn, IN_USE, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
 import { Storing } from './storing.ts';
 
 /** Milliseconds to wait after a failure of the store, or while the budget has no room. */
@@ -120,15 +121,18 @@ export class Queue {
     }
   }
 
-  /** True if a directory that no route needs holds something that no other process has: then nobody else would tell it. */
+  /** True unless a directory that no route needs holds nothing, or another process has it, which tells what is in it. */
   async #isLeft(): Promise<boolean> {
-    if ((await stat(fileIn(this.location)).catch(() => null)) === null) return false; // absent, or unreachable
+    const [directory, file] = [dirname(fileIn(this.location)), basename(fileIn(this.location))];
+    const names = await readdir(directory).catch((): readonly string[] => []);
+    if (!names.includes(file)) return false; // absent, or unreachable
     const store = await this.#open(ignore);
-    const [[, entries], losses] = await Promise.all([store.page(''), store.losses()]).catch(
-      () => [['', []], []] as const,
+    const isLeft = await Promise.all([store.page(''), store.losses()]).then(
+      ([[, entries], losses]) => entries.length + losses.length > 0 || names.some((name) => name.startsWith('aside-')),
+      (error: unknown) => !String(error).includes(IN_USE),
     );
     await store.close();
-    return entries.length + losses.length > 0;
+    return isLeft;
   }
 
   /** Leases nothing more. What is being sent goes on, and fresh deliveries are still stored. */

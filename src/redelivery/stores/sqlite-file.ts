@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { codeOf } from '../../base/errors.ts';
 import { inheritance, type Queries, queriesOn, SCHEMA, type Shared } from './sqlite-queries.ts';
-import { type Aside, MOST_LOSSES } from './store.ts';
+import { type Aside, IN_USE, MOST_LOSSES } from './store.ts';
 
 /** SQLite's codes (https://www.sqlite.org/rescode.html). `BUSY`: another program has a lock. */
 const [BUSY, CORRUPT, FULL, NO_DATABASE] = [5, 11, 13, 26];
@@ -356,7 +356,7 @@ function lockDirectory(path: string, parts: DisposableStack): void {
     // This mode keeps the lock until the file is closed; nothing is ever written.
     lock.exec('PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
-    if (sqliteCode(error) === BUSY) throw new Error('another process uses it');
+    if (sqliteCode(error) === BUSY) throw new Error(IN_USE);
     const problem = `its lock ${path}: ${(error as Error).message}`;
     if (!isDamage(error)) throw new Error(problem);
     try {

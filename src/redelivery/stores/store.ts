@@ -238,5 +238,8 @@ export const MAX_OF_ONE_BODY = 16;
 export const ID_LENGTH = 49;
 export const leasedId = (lease: string) => lease.slice(0, ID_LENGTH);
 
+/** Why a file cannot be opened that another process has. */
+export const IN_USE = 'another process uses it';
+
 /** The file of a store that is a directory. Where it is absent, nothing is stored. */
 export const fileIn = (directory: string) => join(directory, 'deferred', 'queue.sqlite');
