@@ -9,7 +9,7 @@ import { type Admission, admit, type Policy, type Refused } from '../core/admiss
 import { PARSER_RULES, RULES } from '../core/gate-rules.ts';
 import { REASONS } from '../core/reasons.ts';
 import { Head, pathOf } from '../core/request-head.ts';
-import { type Examination, UNMATCHED } from '../core/routes.ts';
+import { inForce, type RouteTable, UNMATCHED } from '../core/routes.ts';
 import { looksLikeSignature, SIGNATURE_HEADER } from '../core/signature.ts';
 import { causesOf, DIAGNOSES, type Diagnosis } from '../health/diagnoses.ts';
 import { createDiagnosis } from '../hints/refused-signature.ts';
@@ -47,7 +47,7 @@ export const run = command('explain', async ({ values, positionals: [method = ''
   const read = readHead(`${method} ${target}`, headers, config.limits.maxHeader);
   const admission = read instanceof Head ? admit({ head: read, policy, at }) : read;
   const path = pathOf(Buffer.from(target).toString('latin1'));
-  const outcome = asData(admission, path, policy.routes.examine(path, at));
+  const outcome = asData(admission, path, policy.routes, at);
   const form = read instanceof Head && outcome.reason !== null ? createDiagnosis().form(read, outcome.reason) : null;
   const data = { method, target, ...outcome, hint: outcome.hint ?? form?.text ?? null };
   io.stdout(`${values.json ? JSON.stringify(data) : textOf(data, io.paint)}\n`);
@@ -80,9 +80,8 @@ function readHead(request: string, headers: ReturnType<typeof readHeader>[], mos
   const host = names.includes('host') ? [] : [['Host', 'example.test']];
   const signature = names.some(looksLikeSignature) ? [] : [[SIGNATURE_HEADER, ANY_SIGNATURE]];
   const lines = [...host, ...signature, ...headers].map(([name, value]) => `${name}: ${value}\r\n`);
-  const { head, failure } = readRequest(Buffer.from(`${request} HTTP/1.1\r\n${lines.join('')}\r\n`), mostHead);
+  const { head, refusal: reason } = readRequest(Buffer.from(`${request} HTTP/1.1\r\n${lines.join('')}\r\n`), mostHead);
   if (head !== null) return head;
-  const reason = failure === 'too_large' ? 'header_too_large' : 'bad_request';
   const rule = PARSER_RULES[reason] ?? null;
   return { kind: 'refuse', routePath: UNMATCHED, reason, rule, header: null, hint: null, allow: null, secret: null };
 }
@@ -101,17 +100,20 @@ const OUTCOMES = { refuse: 'refused', report: 'reported', permit: 'forwarded', r
 /** Rules that depend on the route. All others hold for every route. */
 const OF_A_ROUTE: ReadonlySet<string> = new Set(['query', 'route-headers']);
 
-function asData(admission: Admission, path: string, examination: Examination | null) {
+function asData(admission: Admission, path: string, routes: RouteTable, at: number) {
   const refused = admission.kind === 'refuse' ? admission : null;
   const reported = admission.kind === 'report' ? admission.permit.reason : null;
   const { rule = null, header = null } = refused ?? {};
-  const { target = null, candidates = [], treatment = null } = examination ?? {};
+  const { target = null, candidates = [], treatment = null } = routes.examine(path, at) ?? {};
   const folded = (target?.readings ?? []).map(([text = []]) => `/${text.join('/')}`);
   return {
     path,
     folded: [...new Set(folded)],
     marks: target?.marks ?? [],
-    candidates: candidates.map(({ route: { path, action, mode }, how }) => ({ path, action, mode, how })),
+    candidates: candidates.map(({ route, how }) => {
+      const { path, action, mode } = inForce(route, at);
+      return { path, action, mode, how };
+    }),
     route: rule === null || OF_A_ROUTE.has(rule) ? (treatment?.path ?? null) : null,
     outcome: OUTCOMES[admission.kind],
     status: refused === null ? null : REASONS[refused.reason].status,

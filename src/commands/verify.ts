@@ -28,9 +28,10 @@ export const run = command('verify', async ({ values, positionals: [file] }, io)
   const named = config === undefined ? null : await loadConfig({ file: config, env: io.env });
   const secrets = named === null ? [await readSecret(source, io)] : await secretsOf(named, io);
   const bytes = await readBody(request ?? file, io);
-  const captured = signature === undefined ? readRequest(bytes, MOST_HEAD) : signedBody(bytes, signature);
   // A signature alone has no path, so it meets all secrets, whatever the routes.
   const routes = request === undefined || named === null ? DEFAULTS : named.config;
+  const { maxHeader } = routes.limits;
+  const captured = signature === undefined ? readRequest(bytes, maxHeader) : signedBody(bytes, signature);
   const verdict = verdictOn(captured, buildPolicy(routes, secrets), secrets);
   io.stdout(json ? `${JSON.stringify(verdict)}\n` : textOf(verdict, io.paint));
   return verdict.valid ? 0 : 1;
@@ -44,7 +45,7 @@ function textOf({ valid, reason, secret, hint }: ReturnType<typeof verdictOn>, p
 /** `pasted`: the value, or the whole header line as logs and `curl -v` show it, with the white space that HTTP allows. */
 function signedBody(body: Buffer, pasted: string): ReturnType<typeof readRequest> {
   const value = pasted.replace(new RegExp(`^[>\\s]*${SIGNATURE_HEADER}[ \\t]*:`, 'i'), '').trim();
-  return { head: signedHead('/', value), failure: null, lines: [], body, read: 0 };
+  return { head: signedHead('/', value), refusal: 'bad_request', lines: [], body, read: 0 };
 }
 
 async function secretsOf({ config, file }: LoadedConfig, io: Io): Promise<readonly Secret[]> {
@@ -58,12 +59,9 @@ async function secretsOf({ config, file }: LoadedConfig, io: Io): Promise<readon
 /** The configuration of a proxy without a file: it verifies every POST with all of its secrets. */
 const { config: DEFAULTS } = parseConfig({ file: null, bytes: null }, {});
 
-/** The most bytes of a head: the greatest `limits.maxHeader`. */
-const MOST_HEAD = 256 * 1024;
-
 /**
- * Reads a request as it came, with the proxy's own parser: `head` is null if that refuses it, or if it is not whole
- * (then `failure` is null, too); `body` is null if it is not whole; `read` is how many bytes of it there are.
+ * Reads a request as it came, with the proxy's own parser: `head` and `body` are null if they are not whole; `refusal`
+ * is why the proxy then refuses them, at the latest when its time is over; `read` is how many bytes of the body there are.
  */
 export function readRequest(bytes: Buffer, mostHead: number) {
   const parser = new MessageParser('request', mostHead);
@@ -75,18 +73,20 @@ export function readRequest(bytes: Buffer, mostHead: number) {
   const { state, lines, failure } = parser;
   const all: Buffer = Buffer.concat(pieces);
   const head = parser.hasHead ? new Head(parser, lines) : null;
-  return { head, failure, lines, body: state === 'ended' ? all : null, read: all.length };
+  const cut = head === null ? 'header_timeout' : 'body_timeout';
+  const refusal = { none: cut, too_large: 'header_too_large', malformed: 'bad_request' } as const;
+  const body = state === 'ended' ? all : null;
+  return { head, refusal: refusal[failure ?? 'none'], lines, body, read: all.length };
 }
 
 /** The verdict that the proxy would give now, with the likely cause if the request would be refused. */
 function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secrets: readonly Secret[]) {
-  const { head, failure, lines, body, read } = given;
+  const { head, refusal, lines, body, read } = given;
   const at = Date.now();
-  if (head === null && failure === null) throw new UsageError("the file ends within the request's head");
-  if (head === null) return invalid('bad_request', null, null);
+  if (head === null) return invalid(refusal, null, null);
   const arrival = { head, policy, at };
   const admission = admit(arrival);
-  if (admission.kind === 'read' && (body === null || read > admission.route.maxBody)) return unjudged(admission, read);
+  if (admission.kind === 'read' && (body === null || read > admission.route.maxBody)) return unread(admission, given);
   const verdict = admission.kind === 'read' ? admitBody(admission, arrival, body ?? NO_BYTES) : admission;
   if (verdict.kind === 'permit') {
     if (verdict.permit.secret === null) throw new UsageError(`its route ${verdict.route.path} forwards, unverified`);
@@ -104,14 +104,11 @@ function verdictOn(given: ReturnType<typeof readRequest>, policy: Policy, secret
   return invalid(reason, secret, (isSigned ? ofSignature : renamed) ?? hint);
 }
 
-/** The verdict on a body that passes the limit, where the proxy cuts it, or that is not there. */
-function unjudged({ route: { maxBody }, declared }: ToRead, read: number) {
+/** The verdict on a body that passes the limit, where the proxy cuts it, or that is not whole. */
+function unread({ route: { maxBody }, declared }: ToRead, { read, refusal }: ReturnType<typeof readRequest>) {
   if (read > maxBody) return invalid('body_too_large', null, largeBodyHint(maxBody, declared));
-  throw new UsageError(
-    read > 0
-      ? "the file ends within the request's body, or it is malformed"
-      : 'the file holds no body, which this verdict needs: the proxy had refused it before',
-  );
+  if (read > 0 || refusal === 'bad_request') return invalid(refusal, null, null);
+  throw new UsageError('the file holds no body, which this verdict needs: the proxy refused it unread, or none came');
 }
 
 function invalid(reason: Reason, secret: string | null, hint: Hint | null) {

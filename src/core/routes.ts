@@ -33,8 +33,6 @@ export interface Route {
 
 export const UNMATCHED = 'unmatched';
 
-export type Examination = NonNullable<ReturnType<RouteTable['examine']>>;
-
 interface PatternedRoute {
   readonly route: Route;
   readonly pattern: PathPattern;
@@ -135,6 +133,11 @@ function isOutranked(entry: PatternedRoute, plain: PatternedRoute | undefined, t
 /** True if the route is in report mode at `now`. */
 export function reports(route: Pick<Route, 'mode' | 'reportUntil'>, now: number): boolean {
   return route.mode === 'report' && (route.reportUntil === null || now < route.reportUntil);
+}
+
+/** The route with its mode in force at `now`. */
+export function inForce(route: Route, now: number): Route {
+  return { ...route, mode: reports(route, now) ? 'report' : 'enforce' };
 }
 
 function strictness(route: Route, now: number): number {

@@ -46,7 +46,10 @@ test('check-config --json of a valid configuration gives its routes and secrets'
 });
 
 test('explain --json says what becomes of a request, and by which rule', async ({ directory }) => {
-  const file = await config(directory, 'secrets: [{ id: a, file: a }]\nroutes: [{ path: /notify }]\n');
+  const file = await config(
+    directory,
+    'secrets: [{ id: a, file: a }]\nroutes: [{ path: /notify, mode: report, reportUntil: 2021-01-01T00:00:00Z }]\n',
+  );
   const explained = async (...args: string[]) => (await json(['explain', ...args, '--config', file])).object;
   expect(await explained('POST', '/notify')).toMatchObject({
     route: '/notify',
@@ -58,7 +61,7 @@ test('explain --json says what becomes of a request, and by which rule', async (
   expect(await explained('GET', '/x#y')).toMatchObject(refused);
   const candidates = [
     { path: 'unmatched', how: 'plain' },
-    { path: '/notify', how: 'in order' },
+    { path: '/notify', mode: 'enforce', how: 'in order' },
   ];
   expect(await explained('POST', '/x/..;/notify')).toMatchObject({ route: '/notify', candidates });
 });

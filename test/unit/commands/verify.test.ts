@@ -108,6 +108,17 @@ describe('with a configuration', () => {
     expect(found.stdout).toMatch(stdout);
   });
 
+  const start = `POST / HTTP/1.1\r\nHost: a\r\nEntrupy-Signature: ${sign(CURRENT, 'x')}\r\n`;
+  test.each([
+    ['header_too_large', `${start}Content-Length: 1\r\nX: ${'x'.repeat(20_000)}\r\n\r\nx`],
+    ['bad_request', `${start}Transfer-Encoding: chunked\r\n\r\nzz`],
+    ['header_timeout', start],
+    ['body_timeout', `${start}Content-Length: 2\r\n\r\nx`],
+  ])('a request that the proxy did not read to its end: %s', async (reason, request) => {
+    const found = await ran(run, ['--request', put(reason, request), '--config', file], { env, stdin: '' });
+    expect([found.code, found.stdout]).toEqual([1, expect.stringContaining(`invalid: ${reason}\n`)]);
+  });
+
   test('without a usable secret', async () => {
     const found = await verify(sign(CURRENT, BODY), { args: ['--config', file] });
     expect(found).toMatchObject({ code: 2, stdout: '' });
