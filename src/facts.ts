@@ -7,7 +7,7 @@ import type { Config } from './config/config.ts';
 import type { Policy } from './core/admission.ts';
 import type { DeferredState } from './core/fate-by-status.ts';
 import { stateOf } from './core/keyring.ts';
-import type { Route } from './core/routes.ts';
+import { inForce, type Route } from './core/routes.ts';
 import type { Claims } from './once/claims.ts';
 import { windowOf } from './redelivery/next-state.ts';
 import type { Queue } from './redelivery/queue.ts';
@@ -95,7 +95,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
 }
 
 function routeStatus(route: Route, { policy: { keyring }, materials }: Live['ruleset'], at: number) {
-  const { path, action, mode, reportUntil, methods, query, once, redeliver } = route;
+  const { path, action, mode, reportUntil, methods, query, once, redeliver } = inForce(route, at);
   const verifies = action === 'verify';
   const live = verifies ? keyring.live(route.secrets, at) : [];
   return {

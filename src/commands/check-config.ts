@@ -5,7 +5,7 @@ import { ConfigError, loadConfig } from '../config/load.ts';
 import { atValue, formatProblem, inOrder, type KeyPath, type ProblemAt } from '../config/problems.ts';
 import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
-import { type Route, reports } from '../core/routes.ts';
+import { inForce, type Route } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
 import {
@@ -27,9 +27,9 @@ export const run = command('check-config', async ({ values }, io) => {
   const inspected = await inspect(values.config ?? null, reading, io);
   const { config, ...report } = inspected;
   const ok = report.errors.length === 0;
-  const routes = config === null ? [] : routesOf(config);
+  const routes = config === null ? [] : routesOf(config).map((route) => inForce(route, Date.now()));
   if (values.json) io.stdout(`${JSON.stringify({ ok, ...report, routes, limits: config?.limits ?? null })}\n`);
-  else print(inspected, reading, io);
+  else print(inspected, routes, reading, io);
   return ok ? 0 : 2;
 });
 
@@ -65,13 +65,14 @@ async function inspect(file: string | null, reading: Reading, io: Io) {
   }
 }
 
-function print({ config, file, sha256, errors, warnings, secrets }: Report, reading: Reading, io: Io): void {
+function print(report: Report, routes: readonly Route[], reading: Reading, io: Io): void {
+  const { config, file, sha256, errors, warnings, secrets } = report;
   const lines = errors.map((error) => `${formatProblem(error)}\n`).join('');
   if (config === null) return io.stderr(`${lines}${errors.length} ${errors.length === 1 ? 'error' : 'errors'}\n`);
   const { limits, upstream, shutdown } = config;
   const sections = [
     ['Configuration', [file === null ? 'the environment alone' : `${file} (sha256 ${sha256})`]],
-    ['Routes', table(routesOf(config).map(routeCells))],
+    ['Routes', table(routes.map(routeCells))],
     ['Secrets', secrets.length === 0 ? ['none'] : table(secrets.map(secretCells))],
     ['Settings', table(labelled({ limits, upstream, shutdown, ...storesOf(config) }))],
     ['Warnings', warnings.map(formatProblem)],
@@ -85,10 +86,8 @@ function print({ config, file, sha256, errors, warnings, secrets }: Report, read
   io.stdout(`${io.paint('green', 'The configuration is valid')}${unread}.\n`);
 }
 
-/** A route's keys that have a value and apply to its action; `mode` is the one in force. */
-function routeCells(route: Route): readonly string[] {
-  const { path, action, mode: _, query, maxBody, ...others } = route;
-  const mode = reports(route, Date.now()) ? 'report' : 'enforce';
+/** A route's keys that have a value and apply to its action. */
+function routeCells({ path, action, mode, query, maxBody, ...others }: Route): readonly string[] {
   const options = labelled(action === 'verify' ? { mode, ...others, maxBody, query } : others, OF_ROUTE);
   return [path, action, options.map((option) => option.join(' ')).join('; ')];
 }

@@ -138,6 +138,8 @@ test('the mode of an ended report is enforce', async () => {
   const open = await check(['--config', config]);
   expect([open.code, open.stderr]).toEqual([0, '']);
   expect(open.stdout).toMatch(/^ {2}\/a +verify +mode enforce;.* reportUntil 2021-01-01T00:00:00Z/m);
+  const { stdout } = await check(['--config', config, '--json']);
+  expect(JSON.parse(stdout)).toMatchObject({ routes: [{ path: '/a', mode: 'enforce' }, {}] });
 });
 
 test('a route without a live secret is an error where it enforces, and the clock that says so is shown', async () => {

@@ -74,16 +74,17 @@ test.concurrent('notBefore, notAfter and reportUntil take effect on their own', 
     const metrics = await proxy.metrics();
     const of = (name: string) => metrics.get(`entrupy_proxy_${name}`);
     const gauges = [of('secret_live{secret="current"}'), of('route_report_mode{route="/trial"}')];
-    return [await deliver(proxy, 'a'), await deliver(proxy, 'forged', '/trial'), ...gauges];
+    const { routes } = await proxy.status();
+    return [await deliver(proxy, 'a'), await deliver(proxy, 'forged', '/trial'), ...gauges, routes[1]?.mode];
   };
-  expect(await seen()).toEqual([503, 200, 0, 1]);
+  expect(await seen()).toEqual([503, 200, 0, 1, 'report']);
   expect(await secretStates(proxy)).toMatchObject({ current: 'not_yet' });
   await set(2 * HOUR_MS);
-  expect(await seen()).toEqual([200, 401, 1, 0]);
+  expect(await seen()).toEqual([200, 401, 1, 0, 'enforce']);
   // One outside its time, beside a live one.
   expect([await deliver(proxy, 'old'), await deliver(proxy, 'forged')]).toEqual([401, 401]);
   await set(4 * HOUR_MS);
-  expect(await seen()).toEqual([503, 401, 0, 0]);
+  expect(await seen()).toEqual([503, 401, 0, 0, 'enforce']);
   const told = ['no_live_secret', 'expired_secret', 'signature_mismatch', 'no_live_secret'];
   await eventually(() => reasons(proxy), told);
 });

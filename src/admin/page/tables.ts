@@ -1,6 +1,5 @@
 // The tables of the status page. State is always a word, never a colour alone.
 import { labelled, OF_ROUTE } from '../../config/schema-problems.ts';
-import { reports } from '../../core/routes.ts';
 import type { DeferredDelivery, SecretFacts } from '../../facts.ts';
 import type { ApiStatus } from '../../health/health.ts';
 import type { RefusalGroup, Undelivered } from '../../health/recent-requests.ts';
@@ -51,7 +50,7 @@ const ROUTES: Table<RouteStatus> = {
   columns: {
     Path: ({ path }) => path,
     Action: ({ action }) => action,
-    Mode: modeOf,
+    Mode: ({ action, mode }) => (action === 'verify' ? MODES[mode] : '–'),
     Settings: settingsOf,
     Secrets: secretsOf,
     'Last taken': ({ traffic: { lastTaken } }, { now }) => (lastTaken === null ? '–' : when(lastTaken, now)),
@@ -64,10 +63,7 @@ function settingsOf({ action, methods, maxBody, query, reportUntil, once, redeli
   return Array.from(labelled(settings, OF_ROUTE), (setting) => setting.join(' ')).join('; ');
 }
 
-function modeOf(route: RouteStatus, { now }: ApiStatus): Html | string {
-  if (route.action !== 'verify') return '–';
-  return reports(route, now) ? pill('warning', 'reports') : pill('ok', 'enforces');
-}
+const MODES = { report: pill('warning', 'reports'), enforce: pill('ok', 'enforces') } as const;
 
 function secretsOf({ action, liveSecrets, secretIds }: RouteStatus): Html | string {
   if (action !== 'verify') return '–';
