@@ -47,6 +47,10 @@ function* routeWarnings(path: KeyPath, route: Values['routes'][number]) {
     const message = `this route forwards every request that no other route matches, unverified, and ${QUERY_ROUTING}`;
     yield atValue([...path, 'path'], message);
   }
+  if (route.redeliver !== null && route.methods?.every((method) => method === 'GET' || method === 'HEAD')) {
+    const message = 'found with GET alone, of which nothing is stored; add POST to methods, or remove redeliver';
+    yield atKey([...path, 'redeliver'], message);
+  }
   if (route.mode === 'report' && route.reportUntil === null) {
     const message = 'report forwards requests that enforce would refuse, with no end date; set reportUntil';
     yield atValue([...path, 'mode'], message);

@@ -98,6 +98,7 @@ export async function startProxy(effects: Effects) {
       exposure.stop();
       await Promise.race([closeStores(), late]);
       admin.cutAll();
+      await sleep(1); // sockets close before timers run: what was cut has its line before `stopped`
       requests.flush();
       const blocked = await blockedThreads(END_MS.look + Math.max(0, until - performance.now()));
       if (blocked.length > 0)

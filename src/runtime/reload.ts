@@ -13,8 +13,6 @@ const READ_EACH_MS = 1000;
 /** The reloads whose times are kept. */
 const KEPT = 16;
 
-const idOf = ({ id }: { readonly id: string }) => id;
-
 /** The ruleset in force and the services that follow it. A part that fails to reload keeps its old version. */
 export class LiveRuleset {
   /** The ruleset in force. Only this class replaces it. */
@@ -148,9 +146,9 @@ export class LiveRuleset {
       ...this.#seen.broken.map((problem) => `the configuration: ${problem}`),
       ...values.flatMap(({ source, problem }) => (problem === null ? [] : `${source}: ${problem}`)),
     ];
-    const read = brokeOff.length > 0 ? [] : values.filter(({ problem }) => problem === null).map(idOf);
+    const read = brokeOff.length > 0 ? [] : values.filter(({ problem }) => problem === null).map(({ id }) => id);
     const report = { read, unread: [...new Set(unread)] };
-    this.services.log.warn('replaced values were retired', { secrets: ended.map(idOf), ...report });
+    this.services.log.warn('replaced values were retired', { secrets: ended.map(({ id }) => id), ...report });
     return { retired: ended.length, ...report };
   }
 
@@ -165,8 +163,9 @@ export class LiveRuleset {
   get awaitingRestart(): readonly string[] {
     const { config } = this.ruleset.loaded;
     // A store that was not open yet opens with the settings in force.
-    const { inUse } = this.services.redelivery;
-    const running = { ...this.#atStart, redelivery: inUse ?? config.redelivery };
+    const { onceInUse, redelivery } = this.services;
+    const stores = { once: onceInUse() ?? config.once, redelivery: redelivery.inUse ?? config.redelivery };
+    const running = { ...this.#atStart, ...stores };
     return RESTART_ONLY.filter(([, read]) => read(running) !== read(config)).map(([key]) => key);
   }
 

@@ -48,8 +48,10 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
   let claims: Claims | null = null;
+  let onceInUse: Config['once'] | null = null;
   const openClaims = () => {
-    claims ??= createClaims(config.once, log);
+    onceInUse ??= configNow().once;
+    claims ??= createClaims(onceInUse, log);
     return claims;
   };
   const needs = { policy, upstream, budget, claims: openClaims };
@@ -136,6 +138,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     captures,
     /** Returns null until a route has `once`. */
     claims: () => claims,
+    /** The settings of their store; null like them. */
+    onceInUse: () => onceInUse,
     adopt,
   };
 }

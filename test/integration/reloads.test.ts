@@ -84,8 +84,9 @@ test.concurrent('a reload changes routes, limits and series, and no request in f
   await change(proxy, (config) => ({
     listen: { ...config.listen, port: 1 },
     upstream: { ...config.upstream, connections: 7 },
+    once: { maxEntries: 7 }, // its store opens with this
     routes: [
-      { path: '/notify', maxBody: 4 },
+      { path: '/notify', maxBody: 4, once: '1h' },
       { path: '/open', action: 'forward' },
     ],
   }));

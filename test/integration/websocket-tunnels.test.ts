@@ -173,6 +173,7 @@ test.concurrent('one that stays open is cut at grace’s end, whether both sides
   expect((await closed)[0]).toBe(1006);
   expect(await proxy.exited).toEqual({ code: 0, signal: null });
   expect(await proxy.waitForLog(({ cut }) => cut !== undefined)).toMatchObject({ level: 'warn', cut: 3 });
+  expect(proxy.logs().at(-1)).toMatchObject({ msg: 'stopped', cut: 3 });
   for (const one of [deaf, pouring]) one.destroy();
   for (const socket of echo.sockets) socket.resume();
   await eventually(() => echo.sockets.size, 0);
