@@ -268,8 +268,8 @@ export class Pipeline {
     if (exchange.fate === 'pending') {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;
-      // The sender may never send it again: by its hash a person finds the event. Nobody needs to find a refused one.
-      if (isUntaken(fate) && fate !== 'refused') exchange.bodySha256 = bodyTag(hash('sha256', verified, 'hex'));
+      // The sender may never send it again: by its hash a person finds the event.
+      if (isUntaken(fate)) exchange.bodySha256 = bodyTag(hash('sha256', verified, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       // `taken` hashes the body before it returns; only then, below, is the body's memory given back.
       if (fate === 'taken' && deferrable !== null) void this.#parts.storing.taken(deferrable);

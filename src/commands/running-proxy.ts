@@ -60,21 +60,15 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'the host name is not known',
 };
 
-/** `status` is null if there is no answer; `text` is then the reason. */
-interface Answer {
-  readonly status: number | null;
-  readonly text: string;
-}
-
 /** Like `askWhole`, but `text` is only the start of the body, in one line: a space replaces all but printable ASCII. */
-export async function ask(question: Question): Promise<Answer> {
+export async function ask(question: Question) {
   const { status, text } = await askWhole(question, SHOWN_BYTES);
   const shown = text.slice(0, SHOWN_BYTES).replaceAll(/[^\x20-\x7e]+/g, ' ');
   return { status, text: shown.trim() };
 }
 
-/** Sends the request. `text` is the body, cut off soon after `mostBytes`. Never rejects. */
-export async function askWhole(question: Question, mostBytes = MOST_BYTES): Promise<Answer> {
+/** Sends the request. `text`: the body, cut off soon after `mostBytes`, or, if `status` is null, why there is no answer. */
+export async function askWhole(question: Question, mostBytes = MOST_BYTES) {
   const signal = AbortSignal.timeout(question.timeout);
   try {
     const response = await begun(question, signal);

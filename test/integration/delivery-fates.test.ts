@@ -118,6 +118,7 @@ const OTHERS: Readonly<Record<string, (socket: Socket) => void>> = {
   '/open': says(answer(500)),
   '/down': says(OK),
   '/down?other': says(OK),
+  '/gone': says(answer(404)),
 };
 const on = shared(startLenientUpstream, {
   upstream: { retryConnectFor: '500ms' },
@@ -169,8 +170,7 @@ describe.concurrent('the fate of a delivery', () => {
     const lines = () => linesOf(proxy, route);
     if (line === undefined) return expect(lines()).toEqual([]);
     await eventually(() => lines().length, 1);
-    const untaken = fate === 'refused' ? {} : { body_sha256: tagOf(body) };
-    expect(lines()[0]).toMatchObject({ fate, secret: 'current', ...untaken, ...line });
+    expect(lines()[0]).toMatchObject({ fate, secret: 'current', body_sha256: tagOf(body), ...line });
   });
 });
 
@@ -238,6 +238,9 @@ test('at log.requests: all a delivery has one line, also after its sender left',
     ...{ fate: 'taken', status: 499, upstream_status: 200, upstream_ms: expect.any(Number) },
   });
   expect((await on.proxy.metrics()).get(responses)).toBe(1);
+  expect(await answered(signed('/gone', 'gone'))).toBe(404);
+  const gone = await on.proxy.waitForLog(({ path }) => path === '/gone');
+  expect(gone).toMatchObject({ level: 'info', fate: 'refused', body_sha256: tagOf('gone') });
   await on.proxy.stop();
   expect(linesOf(on.proxy, '/later')).toHaveLength(1);
 });
