@@ -47,7 +47,7 @@ export interface Reload {
 type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'reloads' | 'awaitingRestart'>;
 
 export function factsNow(startedAt: number, from: Live, { ready, causes, error }: Probed) {
-  const { listener, upstream, exposure, output, claims, redelivery, descriptors } = from.services;
+  const { listener, upstream, exposure, output, claims, onceInUse, redelivery, descriptors } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
   const { storeState } = redelivery;
   const now = Date.now();
@@ -88,7 +88,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: from.lastReload,
     reloads: from.reloads,
-    once: onceStatus(claims(), loaded.config.once),
+    once: onceStatus(claims(), onceInUse()),
     deferred: redelivery.isUsed ? deferredStatus(redelivery, policy) : null,
     docs: DOCS,
   };
@@ -136,8 +136,9 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, sameAs, .
 }
 
 /** The state of `once`; null until a route uses it. A store's URL may hold a user, so only its host is shown. */
-function onceStatus(claims: Claims | null, { store, name, onStoreFailure }: Config['once']) {
-  if (claims === null) return null;
+function onceStatus(claims: Claims | null, inUse: Config['once'] | null) {
+  if (claims === null || inUse === null) return null;
+  const { store, name, onStoreFailure } = inUse;
   const host = store === 'memory' ? store : new URL(store).host;
   const { failure: problem, isKnown } = claims;
   const [entries, evicts] = [claims.entries(), claims.evicts()];

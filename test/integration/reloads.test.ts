@@ -84,7 +84,7 @@ test.concurrent('a reload changes routes, limits and series, and no request in f
   await change(proxy, (config) => ({
     listen: { ...config.listen, port: 1 },
     upstream: { ...config.upstream, connections: 7 },
-    once: { maxEntries: 7 }, // its store opens with this
+    once: { maxEntries: 7, onStoreFailure: 'refuse' }, // its store opens with this
     routes: [
       { path: '/notify', maxBody: 4, once: '1h' },
       { path: '/open', action: 'forward' },
@@ -96,6 +96,8 @@ test.concurrent('a reload changes routes, limits and series, and no request in f
   expect(keys).toEqual(['listen.port', 'upstream.connections']);
   expect(JSON.parse(await reload(proxy))).toEqual({ status: 'ok', awaitingRestart: keys });
   expect(await (await fetch(`${proxy.adminUrl}/api/status`)).text()).toContain('listen.port, upstream.connections');
+  await change(proxy, () => ({ once: { maxEntries: 7 } }));
+  expect(await proxy.status()).toMatchObject({ once: { onStoreFailure: 'refuse' } });
 });
 
 test.concurrent('a secret file that is written all the time holds up no other change', async ({ start, directory }) => {
