@@ -112,6 +112,7 @@ local function save(id, event, ms)
   end
   put(id, event, ms)
 end
+local function timeOf(text) return tonumber(string.sub(text, -${store.ID_LENGTH + 16}, -${store.ID_LENGTH + 1})) end
 -- The first texts of the index that begin with a prefix, after the one that goes on with the cursor.
 local function textsOf(prefix, cursor, most)
   return call('ZRANGEBYLEX', index, '(' .. prefix .. cursor, '(' .. prefix .. '\\255', 'LIMIT', 0, most)
@@ -324,8 +325,7 @@ function calls.summary()
     local first = string.find(group, '\\n') and textsOf(group, '', 1)[1]
     if first then
       local events = call('ZLEXCOUNT', index, '(' .. group, '(' .. group .. '\\255')
-      local came = tonumber(string.sub(first, -${store.ID_LENGTH + 16}, -${store.ID_LENGTH + 1}))
-      groups[#groups + 1] = {group, events, number(group), came}
+      groups[#groups + 1] = {group, events, number(group), timeOf(first)}
     end
   end
   local told = call('LRANGE', dropped, 0, ${store.MOST_DROPPED - 1})
