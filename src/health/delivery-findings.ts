@@ -3,8 +3,8 @@
 import { clockText } from '../core/keyring.ts';
 import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import { causesOf, FIND, type Finding, type Findings, finding, LOST, PORT } from './diagnoses.ts';
-import { type Cause, dueOf, type RouteLedger } from './route-ledger.ts';
+import { causesOf, type Finding, type Findings, finding } from './diagnoses.ts';
+import { type Cause, dueOf, FEW, hasRecovered, type RouteLedger } from './route-ledger.ts';
 import { count, epoch, type Input, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
 import { ago, clock, DAY, dateText, MINUTE, QUARTER, SECOND, spanText } from './times.ts';
 
@@ -22,8 +22,10 @@ export function episodes(input: Input): readonly Finding[] {
   const lasts = ({ diagnosis }: Cause) => Number(diagnosis === lasting);
   const hasLost = (known: RouteLedger) => Number(known.lost(now) > 0);
   const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
-  // A reload may have ended what was refused before it.
-  const mayBeOver = (one: Cause) => one.isRefusal && facts.reloads.some((at) => at > epoch(input, one.lastAt));
+  // A reload may have ended what was refused before it, and an app that accepts connections again is back.
+  const isBack = (one: Cause) => reachable && one.detail.upstreamFailure === 'connect' && hasRecovered(one, now, FEW);
+  const mayBeOver = (one: Cause) =>
+    isBack(one) || (one.isRefusal && facts.reloads.some((at) => at > epoch(input, one.lastAt)));
   return ordered.flatMap(([path, known]) => {
     // What failed at a path that a route takes since a reload is judged there; its losses stay.
     const isHere = ({ detail }: Cause) => path !== UNMATCHED || ledger.routeFor(detail.path) === UNMATCHED;
@@ -70,8 +72,7 @@ function caused(state: Finding['state'], path: string, known: RouteLedger, cause
     latest > lastAt ? '' : passedSince(cause, now),
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
-  const unsaid = [...(cause.lost === 0 ? [FIND, LOST] : []), cause.between + cause.since > 0 ? PORT : ''];
-  return { ...finding(state, diagnosis, parts.join(''), path), began, unsaid };
+  return { ...finding(state, diagnosis, parts.join(''), path), began };
 }
 
 function passedSince(cause: Cause, now: number): string {
@@ -110,7 +111,9 @@ function stored(path: string, { open, lost, detail: { fate }, ...cause }: Cause,
   if (lost > 0 && deferred?.crowded?.route === path && isSince(deferred.crowded.at))
     return ` One was not stored, the last time ${ago(deferred.crowded.at, now)}: too many with its body waited already.`;
   if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
-  if (open === 0) return deliveries > 0 ? '' : ' Nothing is lost: each of them was taken later, or ended by a person.';
+  // What is stored may be of a route that a reload has removed, and so be one of them.
+  const isEmpty = deferred === null || deferred.routes?.length === 0;
+  if (open === 0) return isEmpty ? ' Nothing is lost: each of them was taken later, or ended by a person.' : '';
   if (deferred === null || deliveries === 0 || fate === 'refused' || isSince(deferred.turnedAway?.at)) return '';
   if (deferred.lastSeen !== null)
     return ` ${deliveries} waited when they were last counted, ${ago(deferred.lastSeen, now)}; what is there now is not known.`;
@@ -138,7 +141,7 @@ function untakenProbe(input: Input): Finding | null {
   const { failedProbe: probe } = input.ledger;
   if (probe === null) return null;
   const message = `${toldOf('the last probe', probe)}, ${since(input, probe.lastAt)}.`;
-  return { ...finding('note', probe.diagnosis, message, probe.detail.route), unsaid: [FIND] };
+  return finding('note', probe.diagnosis, message, probe.detail.route);
 }
 
 /** Empty if a delivery that came later than those which wait was taken. */

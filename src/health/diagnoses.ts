@@ -2,19 +2,14 @@
 // report of a problem: status page, /api/status, `check`, log, the metric `diagnosis` and so the alerts, and docs/alerts.md,
 // which is generated. These texts are written nowhere else. A remedy must never weaken verification.
 
-export const FIND = ' Then find what was lost.';
-export const PORT = ' Is upstream.url the right port, and http:// or https:// right?';
-const START = 'Start it, or correct upstream.url. ';
-const RESOLVE = `Its name does not resolve: correct it in upstream.url, or look at DNS.${FIND}`;
-export const LOST = ' What got 503 meanwhile may be lost.';
+// A remedy is read after its cause is over, too, so it says when something is to be done.
+const FIND = ' If deliveries were lost, find them again.';
+const LOST = ' What got 503 meanwhile may be lost.';
+const PORT = ' Is upstream.url the right port, and http:// or https:// right?';
 const TRICKLE = ' Do bodies trickle in? Then lower limits.bodyTimeout.';
 const YOURS = 'If you know these clients, ';
 const NO_RESTART = 'no restart is needed';
-const PUT = `Put a value where the secret is read from; ${NO_RESTART} for a file.`;
-const BRING = `Bring the Redis back, or correct the passwordFile, by the problem that is named; ${NO_RESTART}.`;
-const ONCE = `${BRING} Another once.store needs one.`;
-/** Left out, or said instead, where the facts show it. */
-export const SENTENCES = { START, RESOLVE, LOST, TRICKLE, PUT, ONCE };
+const BRING = `If the Redis is away, bring it back; or correct the passwordFile, by the problem that is named; ${NO_RESTART}.`;
 
 /** By subject, each diagnosis with its remedy. */
 const REMEDIES = {
@@ -23,11 +18,10 @@ const REMEDIES = {
     'not-ready': 'Fix the causes: until then load balancers send no requests here.',
   },
   secrets: {
-    'no-live-secret': `${PUT}${LOST}`,
+    'no-live-secret': `If none is live now, put a value where the secret is read from; ${NO_RESTART} for a file.${LOST}`,
     'secrets-outside-dates': `Add a successor, or correct the dates of the secrets; or set the clock of this machine, if it is wrong.${LOST}`,
     'secret-problem': `Put the value where the secret is read from, readable for uid 65532; ${NO_RESTART} for a file.`,
-    'secret-value':
-      'Nothing, while deliveries match it. If the value can be guessed, rotate, and set the new one at Entrupy, too.',
+    'secret-value': 'Nothing, while deliveries match it. If the value can be guessed, rotate it here and at Entrupy.',
     'secret-expired': 'Remove the secret once its successor verifies.',
     'secret-unproven': 'Is this secret set at Entrupy? Only a delivery proves it. If in doubt, add the former one.',
     'secret-ends': 'Add its successor beside it, and set that at Entrupy; or move notAfter, if the end was a mistake.',
@@ -43,8 +37,7 @@ const REMEDIES = {
     'other-route-secret': 'Give the route that secret too, or correct the address at Entrupy.',
     'sender-signs': 'Fix how the sender signs: HMAC-SHA256 of the body’s bytes, with the secret’s text as key.',
     'signature-form': `${YOURS}fix how the sender writes the header, or what sits in front of the proxy.`,
-    'no-signature':
-      "Ignore them if you do not know their clients. If you do, something in front drops the signature's header.",
+    'no-signature': `${YOURS}something in front drops the signature's header. Else ignore them.`,
     'signature-dropped':
       'Let what is in front of the proxy pass Entrupy-Signature under its own name: find what drops or renames headers there (ingress.md).',
     'expired-secret':
@@ -73,7 +66,7 @@ const REMEDIES = {
   },
   deliveries: {
     'deliveries-lost':
-      'Fix the cause, then find the events again. On a route that has no redeliver, it would keep the next ones.',
+      'Fix the cause, then find the events again. On a route without redeliver, it keeps the next ones.',
     'app-redirects':
       'Set the address at Entrupy, or the path that the app serves, to the one that it redirects to. A slash at the end, or http:// for https://, is the usual cause. A 304 is no redirect: look at the log of the app.',
     'app-refuses':
@@ -82,7 +75,7 @@ const REMEDIES = {
       'Let the app answer first and work then. If they left at once, the proxy or its machine stood still: give it more CPU; or they half-closed, which no sender may before the answer. The app may have processed what it got: check there.',
   },
   upstream: {
-    'app-down': `${START}If it restarts often, a longer upstream.retryConnectFor covers that.${FIND}`,
+    'app-down': `If the app accepts none now, start it, or correct upstream.url, or DNS where its name does not resolve. If it restarts often, a longer upstream.retryConnectFor covers that.${FIND}`,
     'app-certificate-name': 'Set upstream.tls.serverName to a name in it, or correct upstream.url.',
     'app-certificate-dates': "Renew it, and check this machine's clock.",
     'app-certificate-unknown': 'Name its authority’s certificate, or its own if self-signed, in upstream.tls.caFile.',
@@ -100,9 +93,7 @@ const REMEDIES = {
     'descriptors-full': 'Raise the limit of open files (ulimit -n), or lower limits.connections, upstream.connections.',
   },
   exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },
-  once: {
-    'once-store': `${ONCE}${LOST}`,
-  },
+  once: { 'once-store': `${BRING} Another once.store needs one.${LOST}` },
   redelivery: {
     'store-full': 'Get the app to take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart.',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
@@ -114,8 +105,7 @@ const REMEDIES = {
       'Save what is in the file, as redelivery.md says, or find the events again; then move the file away. Look at the disk.',
     'deferred-expired':
       'Correct what kept the app from taking them, then entrupy-signature-proxy deferred deliver. If nobody needs one any more: deferred drop ID; --expired drops all of them.',
-    'deferred-ending':
-      'Make the app take it now, then entrupy-signature-proxy deferred deliver; or give the route a longer redeliver.',
+    'deferred-ending': 'Make the app take it now, then deferred deliver; or give the route a longer redeliver.',
     poison:
       'Look for it in the log of the app; entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
     'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver, within redelivery.keep.',
@@ -204,8 +194,6 @@ export interface Finding {
   readonly route: string | null;
   /** Replaces the remedy of its diagnosis. */
   readonly remedy?: string;
-  /** Sentences of its remedy that need not be said. */
-  readonly unsaid?: readonly string[];
   /** The diagnoses from which it follows, in place of those of its own diagnosis. */
   readonly causes?: readonly Diagnosis[];
   /** When it began, if known, in epoch milliseconds: nothing earlier follows from it. */

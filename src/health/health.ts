@@ -67,7 +67,7 @@ export class Health {
       lost: Object.fromEntries(LOST_ENDS.map((end) => [end, lost(end)])) as Record<LostEnd, number>,
       ...judge(input),
       /** Ids of secrets outside their dates that somebody signed with. */
-      signedOutside: [...this.ledger.outside.keys()],
+      signedOutside: [...this.ledger.outside],
     };
   }
 }

@@ -4,7 +4,7 @@
 
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, episodes, waitingText } from './delivery-findings.ts';
-import { causesOf, DIAGNOSES, type Finding, finding, SENTENCES, type State, type Subject } from './diagnoses.ts';
+import { causesOf, DIAGNOSES, type Finding, finding, type State, type Subject } from './diagnoses.ts';
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { isFresh } from './route-ledger.ts';
@@ -31,8 +31,8 @@ export function judge(input: Input) {
     ...storeFindings(input),
     ...standingFindings(input),
   ].filter((one) => one !== null);
-  const items = causes(found, input.facts);
-  const advice = (items.some(isWrong) ? items : [told(allIsWell(input), input.facts), ...items]).toSorted(byState);
+  const items = causes(found);
+  const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
   return {
     /** At least one item; the first is the headline. */
     advice,
@@ -52,7 +52,7 @@ export const isWrong = ({ state }: Finding) => state === 'failed' || state === '
 const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(one, other) > 0 ? other : one));
 
 /** One item per cause and route, with what follows from it (all share one room) and the worst state. Notes stay apart. */
-function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
+function causes(found: readonly Finding[]): readonly Advice[] {
   const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
   const messageOf = (same: readonly Finding[]) => same.map(({ message }) => message).join(' ');
   const items = [...alike.values()].map((same) => ({ ...worst(same), message: messageOf(same) }));
@@ -74,7 +74,7 @@ function causes(found: readonly Finding[], facts: Facts): readonly Advice[] {
   };
   return [...Map.groupBy(items, causeOf)].map(([cause, all]) => {
     const follows = all.filter((one) => one !== cause);
-    return told({ ...cause, state: worst(all).state }, facts, follows);
+    return told({ ...cause, state: worst(all).state }, follows);
   });
 }
 
@@ -83,25 +83,10 @@ const placesOf = ({ route, routes }: Finding) => (route === null ? routes : [rou
 const concerns = (one: Finding, places: readonly string[] | undefined) =>
   places === undefined || (placesOf(one)?.some((place) => places.includes(place)) ?? true);
 
-function told(one: Finding, facts: Facts, follows: readonly Finding[] = []): Advice {
-  const { page } = DIAGNOSES[one.id];
+function told(one: Finding, follows: readonly Finding[] = []): Advice {
+  const { page, remedy } = DIAGNOSES[one.id];
   const shown = ({ id, state, message, route }: Finding) => ({ id, state, message, route });
-  return { ...shown(one), remedy: one.remedy ?? remedyFor(one, facts), page, follows: follows.map(shown) };
-}
-
-/** The remedy without what the facts show done, and without the sentences that need not be said. */
-function remedyFor({ id, route, unsaid = [] }: Finding, { upstream, routes, once, config }: Facts): string {
-  const isLive = routes.some(({ path, liveSecrets }) => path === route && liveSecrets > 0);
-  const isUnresolved = id === 'app-down' && (upstream.error === 'ENOTFOUND' || upstream.error === 'EAI_AGAIN');
-  const needless = [
-    ...[upstream.reachable ? SENTENCES.START : '', isLive ? SENTENCES.PUT : '', ...unsaid],
-    ...[once?.problem === null ? SENTENCES.ONCE : '', once?.onStoreFailure === 'forward' ? SENTENCES.LOST : ''],
-    // The limit holds no such body.
-    config.warnings.some((text) => text.includes('limits.bufferedBytes')) ? SENTENCES.TRICKLE : '',
-  ];
-  const all = isUnresolved ? SENTENCES.RESOLVE : DIAGNOSES[id].remedy;
-  const rest = needless.reduce((text, sentence) => text.replace(sentence, ''), all).trim();
-  return rest || DIAGNOSES['all-is-well'].remedy;
+  return { ...shown(one), remedy: one.remedy ?? remedy, page, follows: follows.map(shown) };
 }
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */
@@ -109,19 +94,21 @@ function allIsWell(input: Input): Finding {
   const { ledger, facts } = input;
   const { lastTaken, refusedSince, failedProbe: probe } = ledger;
   const age = facts.now - facts.startedAt;
-  const nothing = probe === null ? 'Nothing' : 'The app did not take the last probe. Nothing else';
-  const unproven = (why: string) =>
-    finding('ok', 'nothing-proven', `${nothing} is known to be wrong, but this is not proven: ${why}.`);
-  if (Number.isNaN(lastTaken)) return unproven(`the app has taken no delivery since the start, ${spanText(age)} ago`);
-  const taken = `the app took the last delivery ${since(input, lastTaken)}`;
-  if (ledger.routes.every(([, { good }]) => good === 0))
-    return unproven(`${taken}, on a route that a reload has removed since`);
-  const refused = count(refusedSince, 'request was', 'requests were');
-  if (refusedSince > 0)
-    return unproven(`${taken}; since a fresh one ${refused} refused that may be deliveries: a sender may have changed`);
+  const isNever = Number.isNaN(lastTaken);
   const waiting = waitingText(input);
-  if (waiting !== '') return unproven(`${taken}; ${waiting}`);
-  if (probe !== null) return unproven(taken);
+  const refused = count(refusedSince, 'request was', 'requests were');
+  const taken = isNever
+    ? `the app has taken no delivery since the start, ${spanText(age)} ago`
+    : `the app took the last delivery ${since(input, lastTaken)}`;
+  const doubts = [
+    !isNever && ledger.routes.every(([, { good }]) => good === 0) && ', on a route that a reload has removed since',
+    refusedSince > 0 && `; since a fresh one ${refused} refused that may be deliveries: a sender may have changed`,
+    waiting !== '' && `; ${waiting}`,
+  ];
+  const doubt = doubts.find((one) => one !== false);
+  const nothing = probe === null ? 'Nothing' : 'The app did not take the last probe. Nothing else';
+  const why = `${nothing} is known to be wrong, but this is not proven: ${taken}${isNever ? '' : (doubt ?? '')}.`;
+  if (isNever || doubt !== undefined || probe !== null) return finding('ok', 'nothing-proven', why);
   const period = age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
   return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.`);
 }

@@ -17,17 +17,14 @@ import { HOUR } from './times.ts';
 
 /** Milliseconds. Whose sender leaves sooner tells nothing of the app: it had left, perhaps while we stood still. */
 const AT_ONCE = 250;
-/** The number kept of each kind from before the first acceptance, which are judged again after it. */
+/** The number kept of each tally from before the first acceptance, which are judged again after it. */
 const EARLY = 16;
 
-/**
- * What is not known to be a delivery. `claims`: with a signature, and what was not read from an address of deliveries where
- * others send, too. `unsigned`: without one on routes that verify, and other heads that were not read. `reported`: what report
- * mode let pass, by why it would be refused, and `untaken`: what the app then did not take.
- */
-export const KINDS = ['reported', 'untaken', 'claims', 'unsigned', 'turnedAway', 'others'] as const;
+// What is not known to be a delivery. `claims`: with a signature, and what was not read from an address of deliveries where
+// others send, too. `unsigned`: without one where deliveries are to come, and other heads and connections that were not read.
+// `reported`: what report mode let pass, by why it would be refused, and `untaken`: what the app then did not take.
+export const KINDS = ['reported', 'untaken', 'claims', 'unsigned', 'others'] as const;
 export type Kind = (typeof KINDS)[number];
-type Early = Looks & Detail & { readonly at: number; readonly kind: Kind; readonly tally: Tally };
 
 export class Ledger {
   senders = new Senders();
@@ -39,20 +36,17 @@ export class Ledger {
   #table: RouteTable | null = null;
   #configured: ReadonlyMap<string, Route> | null = null;
   #verified: readonly string[] = [];
-  /** By the id of the secret outside its dates that signed, so that no leak is hidden; ids are the configuration's. */
-  readonly outside = new Map<string, Tally>();
+  /** Ids of secrets that signed outside their dates. */
+  readonly outside = new Set<string>();
   /** Of requests with a signature that were forwarded without a look at it, by route. */
   readonly unverified = new Map<string, Tally>();
-  /**
-   * By kind, route and diagnosis, so that no flood hides another. The route is empty for what is no more than a note: an alert
-   * must not begin anew with each request elsewhere.
-   */
+  /** By kind, route and diagnosis: no flood hides another. A note has no route: an alert must not begin anew with each. */
   readonly tallies = Object.fromEntries(KINDS.map((kind) => [kind, new Map()])) as Record<
     Kind,
     Map<string, Map<Diagnosis, Tally>>
   >;
-  /** The last of each kind from before the first acceptance. */
-  #early: Early[] = [];
+  /** The last of each tally from before the first acceptance, which shows what of them were deliveries, too. */
+  #early: { readonly tally: Tally; readonly judgeAgain: () => void }[] = [];
   /** Since when, and since what, none was accepted that came before the first acceptance. */
   began = { at: 0, what: 'the start' };
   /** Deliveries since the start that may be lost. */
@@ -80,19 +74,15 @@ export class Ledger {
   }
 
   of(route: string): RouteLedger {
-    const known = this.all.get(route) ?? new RouteLedger();
-    this.all.set(route, known);
-    return known;
+    return entryOf(this.all, route, newRoute);
   }
 
-  /**
-   * Called at the start and after a reload. Forgets the routes that it has removed, but for their losses of the last day.
-   * Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
-   */
+  /** Called at the start and after a reload. Forgets the routes that it has removed, but for what is told for a day. */
   keepOnly(table: RouteTable, now = performance.now()): void {
     this.#table = table;
     this.#configured = new Map(table.all.map((route) => [route.path, route]));
     this.#verified = table.all.flatMap(({ path, action }) => (action === 'verify' && path !== UNMATCHED ? path : []));
+    // Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
     if (this.senders.areOnlyOutside(this.#configured)) {
       this.senders = new Senders();
       this.#early = [];
@@ -108,7 +98,7 @@ export class Ledger {
   /** Called once for each request, at its end. Returns its diagnosis. A delivery counts in `deliver`. */
   record(record: RequestRecord, now: number): Diagnosis | null {
     const { decision, fate, hint } = record;
-    if (hint?.secret !== undefined) tallyOf(this.outside, hint.secret).add(hint.diagnosis, record, now);
+    if (hint?.secret !== undefined) this.outside.add(hint.secret);
     if (decision === 'probe') this.failedProbe = untakenBy(record, now);
     else if (fate === 'none') return this.#recordUnverified(record, now);
     return diagnosisOf(record);
@@ -117,7 +107,7 @@ export class Ledger {
   #recordUnverified(record: RequestRecord, now: number): Diagnosis | null {
     const { decision, reason, userAgent, renamedHeader, route } = record;
     if (isProven(record) && userAgent !== PROBE_AGENT) this.senders.prove(record, route);
-    const ofLook = this.senders.routeOf(record, now);
+    const ofLook = this.senders.routeOf(record);
     if (ofLook === null && !isSigned(record)) this.senders.share(record);
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) return diagnosisOf(record);
@@ -135,7 +125,7 @@ export class Ledger {
     const { fate, route, upstreamMs, departedMs } = record;
     // A delivery under way while a reload removed its route would come where none is now.
     this.senders.accept(record, this.isGone(route) ? UNMATCHED : route, now);
-    if (this.#early.length > 0) this.#judgeEarly();
+    if (this.senders.accepted === 1) for (const { judgeAgain } of this.#early.splice(0)) judgeAgain();
     const known = this.of(route);
     known.fates[fate]++;
     if (this.hasEpisode(now)) this.#pass(record, now);
@@ -150,18 +140,16 @@ export class Ledger {
     else this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
-  /**
-   * An accepted one passed where its route refuses, and the door that turned its address away. Where `unmatched`
-   * verifies none, nothing else ends what a reload has left there: one that was taken does. A duplicate may be an old event
-   * again, so it shows nothing of those that were refused within an hour.
-   */
+  /** An accepted one passed where its route refuses, and the door that turned its address away. */
   #pass({ route, fate, connectionAddress }: Pick<RequestRecord, 'route' | 'fate' | 'connectionAddress'>, now: number) {
     for (const [path, known] of this.#failing) {
       const verifies = (this.#configured?.get(path)?.action ?? 'verify') === 'verify' && known.hasVerified;
+      // Where `unmatched` verifies none, nothing else ends what a reload has left there.
       const isLeft = path === UNMATCHED && !verifies && fate === 'taken';
       for (const one of known.causes(now).values()) {
         const { isRefusal, lastAt, detail } = one;
         const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
+        // A duplicate may be an old event again: it shows nothing of those that were refused within an hour.
         const isSure = isRefusal && fate !== 'duplicate';
         if ((isHere ? isRefusal : isLeft) && (isSure || now - lastAt >= HOUR)) one.since++;
       }
@@ -188,7 +176,7 @@ export class Ledger {
     const from = { client: address, connectionAddress: address, startedAt: now, hint };
     const connection = { ...NONE, userAgent: '', contentType: '', signed: false, ...from };
     if (hint.fromChecks !== true || !this.senders.isCheck(address, now))
-      return this.#weigh(connection, this.senders.routeOf(connection, now), now);
+      return this.#weigh(connection, this.senders.routeOf(connection), now);
     if (this.senders.accepted > 0) this.refusedSince++; // or it is a delivery beside others
     this.#count('others', '', connection, now);
   }
@@ -222,15 +210,20 @@ export class Ledger {
     const isOfRoute = isClaim || (kind === 'unsigned' && isEarly);
     const tally = this.#count(kind, isOfRoute ? this.#routeOf(record) : '', record, now, isClaim);
     if (!isEarly) return senders.suspect(record, diagnosisFor(record, true) ?? 'proxy-full', now);
-    const first = this.#early.filter((one) => one.kind === kind).at(-EARLY);
+    const kept = { ...detailOf(record), userAgent, contentType, connectionAddress, signed };
+    const first = this.#early.filter((one) => one.tally === tally).at(-EARLY);
     if (first !== undefined) this.#early.splice(this.#early.indexOf(first), 1);
-    this.#early.push({ ...detailOf(record), userAgent, contentType, connectionAddress, signed, at: now, kind, tally });
+    const judgeAgain = () => {
+      const route = senders.routeOf(kept);
+      if (route !== null) tally.takeBack(now);
+      if (route !== null) this.#refuseDelivery(kept, route, now);
+    };
+    this.#early.push({ tally, judgeAgain });
   }
 
   /** Of what has no signature. Where deliveries are to come, a POST may be one that lost its header. */
   #kindOf(record: Looks & Detail): Kind {
     const { reason, route } = record;
-    if (reason === 'none') return 'turnedAway';
     const isHere = reason === 'missing_signature' && (route !== UNMATCHED || this.#verified.length === 0);
     return isHere || isUnread(record) ? 'unsigned' : 'others';
   }
@@ -262,16 +255,6 @@ export class Ledger {
     return (isShort ? this.#table?.routeFor(path, Date.now())?.path : null) ?? UNMATCHED;
   }
 
-  /** The first delivery was accepted: now its look and address show what of the early ones were deliveries, too. */
-  #judgeEarly(): void {
-    for (const one of this.#early.splice(0)) {
-      const route = this.senders.routeOf(one, one.at);
-      if (route === null) continue;
-      one.tally.takeBack(one.at);
-      this.#refuseDelivery(one, route, one.at);
-    }
-  }
-
   /** What has the look and the address of a delivery is one, though nobody verified it. */
   #forward(record: RequestRecord, ofLook: string | null, now: number): void {
     const { route } = record;
@@ -284,22 +267,22 @@ export class Ledger {
     this.#pass(record, now);
     const untaken = untakenBy(record, now);
     const loss = LOST_ENDS.find((end) => end === untaken?.detail.fate);
-    if (untaken === null || loss === undefined) known.addGood(record, now);
-    else this.#bad(route, untaken.detail, loss, now);
+    if (untaken && loss) this.#bad(route, untaken.detail, loss, now);
+    else known.addGood(record, now);
   }
 
   /** What report mode let pass: why it would be refused, and if it may be a delivery, whether the app took it. */
   #report(record: RequestRecord, hasLook: boolean, now: number): void {
     const isDelivery = isSigned(record) || hasLook;
-    const detail = detailOf(record);
-    const refusal = { ...detail, upstreamFailure: null, upstreamStatus: 0 };
+    const refusal = { ...detailOf(record), upstreamFailure: null, upstreamStatus: 0 };
     this.#count('reported', record.route, refusal, now, isDelivery);
-    const untaken = isDelivery ? untakenBy({ ...detail, hint: null, reason: 'none' }, now) : null;
+    const untaken = isDelivery ? untakenBy({ ...detailOf(record), hint: null, reason: 'none' }, now) : null;
     if (untaken !== null) this.#count('untaken', record.route, untaken.detail, now);
   }
 }
 
 const newMap = () => new Map();
+const newRoute = () => new RouteLedger();
 const newTally = () => new Tally();
 const tallyOf = <Key>(tallies: Map<Key, Tally>, key: Key) => entryOf(tallies, key, newTally);
 

@@ -4,7 +4,7 @@ import { diagnosisOf } from '../core/request-diagnosis.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
 import { shownRequest } from '../log/request-log.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { copied, type Detail, detailOf, NONE, type Writable } from './tallies.ts';
+import { copied, type Detail, Tally } from './tallies.ts';
 
 const GROUPS_PER_REASON = 10;
 const SHOWN_GROUPS = 50;
@@ -21,17 +21,9 @@ export interface Undelivered extends ShownRequest {
   readonly cause: string;
 }
 
-/** The last one is written in place, for a flood; what is shown of it is made when the page asks. */
-interface Group {
-  readonly last: Writable;
-  diagnosis: Diagnosis | null;
-  at: number;
-  count: number;
-}
-
 export class RecentRequests {
   /** Keyed by a closed set: reasons, gate rules, and causes of upstream failures. In each list, the oldest is first. */
-  readonly #groups: Record<string, Group[]> = {};
+  readonly #groups: Record<string, Tally[]> = {};
   #undelivered: readonly (readonly [event: string, shown: Undelivered])[] = [];
   #lastProbe: ShownRequest | null = null;
 
@@ -40,7 +32,7 @@ export class RecentRequests {
     const isRefused = decision === 'rejected' || decision === 'reported';
     const isKept = isRefused || (fate === 'none' && record.upstreamFailure !== null);
     if (decision === 'probe') this.#lastProbe = shownOf(record, diagnosis);
-    else if (isKept) this.#keep(record, diagnosis);
+    else if (isKept && diagnosis !== null) this.#keep(record, diagnosis);
   }
 
   /** Called when a delivery's fate is known, perhaps long after its client left. */
@@ -53,7 +45,7 @@ export class RecentRequests {
     const cause = upstreamFailure ?? `${record.upstreamStatus || (fate === 'abandoned' ? fate : 'overloaded')}`;
     if (isLost)
       this.#undelivered = [[record.event, { ...shown, cause }], ...this.#undelivered.slice(0, KEPT_UNDELIVERED - 1)];
-    if (upstreamFailure !== null) this.#keep(record, shown.diagnosis);
+    if (upstreamFailure !== null && shown.diagnosis !== null) this.#keep(record, shown.diagnosis);
   }
 
   /** The event is lost no more, as far as a delivery before this one was. */
@@ -62,25 +54,25 @@ export class RecentRequests {
     this.#undelivered = this.#undelivered.filter(([event]) => event !== record.event);
   }
 
-  #keep(record: RequestRecord, diagnosis: Diagnosis | null): void {
+  #keep(record: RequestRecord, diagnosis: Diagnosis): void {
     const reason = record.upstreamFailure ?? record.rule ?? record.reason;
     this.#groups[reason] ??= [];
     const groups = this.#groups[reason];
-    const found = groups.findIndex(({ last }) => isSame(last, record));
-    const [group = { last: { ...NONE }, diagnosis, at: 0, count: 0 }] = found < 0 ? [] : groups.splice(found, 1);
+    const found = groups.findIndex(({ detail }) => isSame(detail, record));
+    const [group = new Tally()] = found < 0 ? [] : groups.splice(found, 1);
     if (groups.push(group) > GROUPS_PER_REASON) groups.shift();
     // An earlier hint stays, with its diagnosis.
-    if (record.hint !== null || group.last.hint === null) group.diagnosis = diagnosis;
-    detailOf(record, group.last);
-    group.last.path = copied(record.path);
-    group.last.header = record.header && copied(record.header);
-    group.at = Date.now();
-    group.count++;
+    const isTold = record.hint !== null || group.detail.hint === null;
+    group.add(isTold ? diagnosis : group.diagnosis, record, Date.now());
+    group.detail.path = copied(record.path);
+    group.detail.header = record.header && copied(record.header);
   }
 
   view() {
     const groups = Object.values(this.#groups).flat();
-    const refusals = groups.map(({ last, diagnosis, at, count }) => ({ ...shownOf(last, diagnosis, at), count }));
+    const refusals = groups.map(({ detail, diagnosis, lastAt, total }) => {
+      return { ...shownOf(detail, diagnosis, lastAt), count: total };
+    });
     return {
       /** Newest first, and so is `undelivered`. */
       refusals: refusals.sort((a, b) => b.at - a.at).slice(0, SHOWN_GROUPS),

@@ -9,13 +9,12 @@ import { KINDS, type Kind, untakenBy } from './ledger.ts';
 import type { Known } from './senders.ts';
 import { count, type Input, named, pathsOf, refused, since, sinceWhy, whyOf } from './sentences.ts';
 import type { Tally } from './tallies.ts';
-import { HOUR, QUARTER } from './times.ts';
+import { QUARTER } from './times.ts';
 
 /** This many are no chance: with a signature, failed before the first acceptance, then a warning; without, a warning. */
 const MANY = 3;
 
-/** Kinds that may be deliveries before the first is accepted, if they are many. */
-const MAY_BE: readonly Kind[] = ['unsigned', 'turnedAway'];
+const REPORTED: readonly Kind[] = ['reported', 'untaken'];
 /** Room that strangers can use up: a warning while it is recent, even if every delivery had room. */
 const isRoom = (id: Diagnosis) => DIAGNOSES[id].subject === 'room' || id === 'upstream-loop';
 
@@ -24,7 +23,6 @@ export function* refusalFindings(input: Input): Findings {
   // Where a cause is open, it tells what comes in place of deliveries that have stopped.
   const stopped = ledger.senders.stopped(now).filter(({ route }) => ledger.of(route).causes(now).size === 0);
   for (const one of stopped) yield suspected(one, input);
-  yield* outsideDates(input);
   for (const kind of KINDS) yield* unproven(kind, stopped, input);
   for (const [path, tally] of ledger.unverified) if (!ledger.isGone(path)) yield unverified(path, tally, input);
 }
@@ -40,13 +38,14 @@ function* unproven(kind: Kind, stopped: readonly Known[], input: Input): Finding
   const all = known.toSorted((one, other) => other.tally.total - one.tally.total);
   const isMany = all.reduce((sum, { tally }) => sum + tally.ofDay(now), 0) >= MANY;
   const isClaim = kind === 'claims';
-  const mayBe = isClaim || (MAY_BE.includes(kind) && (isMany || all.some(({ id }) => isRoom(id))));
+  const mayBe = isClaim || (kind === 'unsigned' && (isMany || all.some(({ id }) => isRoom(id))));
   for (const { route, id, tally } of all) {
     const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
     const told = stopped.filter(({ suspects }) => !isClaim && diagnosisOf(suspects.detail) === id);
     const others = told.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && isClaim ? tally.total : tally.ofDay(now) - others;
-    if (amount > 0) yield (isEarly ? early : later)({ kind, isMany, id, route, tally, amount }, input);
+    const tell = REPORTED.includes(kind) ? reported : isEarly ? early : later;
+    if (amount > 0) yield tell({ kind, isMany, id, route, tally, amount }, input);
   }
 }
 
@@ -54,7 +53,8 @@ function* unproven(kind: Kind, stopped: readonly Known[], input: Input): Finding
 function early({ kind, isMany, id, route, tally, amount }: Told, input: Input): Finding {
   const { ledger, facts } = input;
   const { detail } = tally;
-  const which = { claims: 'with a signature ', unsigned: 'without a signature that was read ' }[kind as string] ?? '';
+  const isRequest = detail.reason !== 'none';
+  const which = !isRequest ? '' : kind === 'claims' ? 'with a signature ' : 'without a signature that was read ';
   const where = detail.path === '' ? '' : ` on ${named(route, facts, detail)}`;
   const what = manyOf(tally, `${which}${refused(detail, amount)}${where}`, input, amount);
   const message = `No ${ledger.lastTaken > 0 ? 'fresh ' : ''}delivery was accepted since ${ledger.began.what}; ${what}.`;
@@ -62,28 +62,32 @@ function early({ kind, isMany, id, route, tally, amount }: Told, input: Input): 
 }
 
 /** A claim may be a new sender's or a forger's, and no scanner's. The others are a note with a number. */
-function later({ kind, isMany, id, route, tally, amount }: Told, input: Input): Finding | null {
-  const { ledger, facts, now } = input;
-  const { detail } = tally;
-  const isRead = detail.path !== '';
+function later({ kind, isMany, id, route, tally, amount }: Told, input: Input): Finding {
+  const { detail, lastAt } = tally;
+  const [isClaim, isRead] = [kind === 'claims', detail.path !== ''];
+  const what = `${isClaim && isRead ? 'with a signature ' : ''}of the last day ${refused(detail, amount)}`;
   const why = isRead ? 'no delivery with their look came from there' : 'a head that was not read shows no sender';
-  const [isTold, what, end] = {
-    reported: [true, `to ${named(route, facts, detail)} would be refused (report mode forwarded them)`, ''],
-    untaken: [true, '', ''],
-    claims: [isMany, refused(detail, amount), ` Nothing proves that a sender of yours sent them: ${why}.`],
-  }[kind as string] ?? [false, refused(detail, amount), ' None is known to be a delivery.'];
-  const isReport = kind === 'reported' || kind === 'untaken';
-  if (isReport && ledger.isGone(route)) return null;
-  // Where nothing was ever verified, what report mode lets pass may be deliveries that lost their header.
-  const isNote = isReport && id === 'no-signature' && (tally.total < MANY || ledger.of(route).hasVerified);
-  const isWarning = (isTold && !isNote) || (isRoom(id) && now - tally.lastAt < QUARTER);
-  const which = kind === 'claims' && isRead ? 'with a signature ' : '';
-  const untaken = `${count(amount, 'request')} of the last day to ${route} that report mode forwarded`;
-  const message =
-    kind === 'untaken'
-      ? `${toldOf(untaken, { ...tally, times: amount })}, ${lastOf(tally, input, '')}.`
-      : `${manyOf(tally, `${which}of the last day ${what}`, input, amount)}.${end}`;
-  return finding(isWarning ? 'warning' : 'note', id, message, configured(route, input));
+  const end = isClaim ? `Nothing proves that a sender of yours sent them: ${why}` : 'None is known to be a delivery';
+  // A secret outside its dates that somebody signs with may have leaked.
+  const secret = detail.hint?.secret;
+  const isLive = input.facts.secrets.some(({ id, state }) => id === secret && state === 'live');
+  const hasLeaked = secret !== undefined && !isLive;
+  const isTold = (isClaim && (isMany || hasLeaked)) || (isRoom(id) && input.now - lastAt < QUARTER);
+  const message = `${manyOf(tally, what, input, amount)}. ${end}.`;
+  return finding(isTold ? 'warning' : 'note', id, message, configured(route, input));
+}
+
+/** What report mode let pass: why it would be refused, and what the app did. */
+function reported({ kind, id, route, tally, amount }: Told, input: Input): Finding | null {
+  const { ledger, facts } = input;
+  if (ledger.isGone(route)) return null;
+  const some = `${count(amount, 'request')} of the last day to ${route} that report mode forwarded`;
+  if (kind === 'untaken')
+    return finding('warning', id, `${toldOf(some, { ...tally, times: amount })}, ${lastOf(tally, input, '')}.`, route);
+  // Where nothing was ever verified, they may be deliveries that lost their header.
+  const isNote = id === 'no-signature' && (tally.total < MANY || ledger.of(route).hasVerified);
+  const what = `of the last day to ${named(route, facts, tally.detail)} would be refused (report mode forwarded them)`;
+  return finding(isNote ? 'note' : 'warning', id, `${manyOf(tally, what, input)}.`, route);
 }
 
 /** `9 requests WHAT, 7 of 9 from 192.0.2.1, the last one 9 min ago (11:51 UTC): WHY`. */
@@ -107,17 +111,6 @@ function suspected({ route, lastAccepted, suspected, suspects }: Known, input: I
   const others = manyOf(suspects, 'that may be deliveries were refused', input, suspected);
   const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;
   return finding('warning', suspects.diagnosis, message, route);
-}
-
-/** A secret outside its dates that somebody signs with may have leaked. */
-function* outsideDates(input: Input): Findings {
-  const { ledger, facts, now } = input;
-  for (const [id, tally] of ledger.outside) {
-    const secret = facts.secrets.find((one) => one.id === id);
-    if (secret === undefined ? now - tally.lastAt >= HOUR : secret.state === 'live') continue;
-    const message = manyOf(tally, 'came with a secret outside its dates', input, tally.total);
-    yield finding('warning', tally.diagnosis, `${message}.`, configured(tally.detail.route, input));
-  }
 }
 
 /** Failed only if no delivery was ever verified, since any stranger can send a signature. */

@@ -69,11 +69,17 @@ function rowOf({ between, times }: Cause, odds: number): number {
 /** True while its first one is too fresh to judge. */
 export const isFresh = ({ known }: Cause, now: number): boolean => now - known < SETTLE_MS;
 
-/** True once it is a warning at most. A few good ones after an unbroken row come in one of 45 where a third is bad. */
+/** True once, after an unbroken row, as many good ones came, or four, which come in one of 45 where a third is bad. */
+export function hasRecovered({ times, between, since, lastAt }: Cause, now: number, good?: number): boolean {
+  const enough = good ?? Math.max(FEW_GOOD, Math.min(times, LEAST_GOOD));
+  return times > 1 && between === 0 && since >= enough && now - lastAt >= QUARTER;
+}
+
+/** True once it is a warning at most. */
 function hasCalmed(cause: Cause, now: number): boolean {
-  const { times, between, since, lastAt } = cause;
-  const wasOutage = times > 1 && between === 0 && since >= FEW_GOOD && now - lastAt >= QUARTER;
-  return wasOutage || (since >= rowOf(cause, 100) && now - lastAt >= MINUTE) || now - lastAt > DAY;
+  const silence = now - cause.lastAt;
+  const isRare = silence >= MINUTE && cause.since >= rowOf(cause, 100);
+  return isRare || hasRecovered(cause, now) || silence > DAY;
 }
 
 /** How many good ones in a row end it; 0 once they came, or the app took each bad one later. */
@@ -84,8 +90,9 @@ export function dueOf(cause: Cause): number {
 
 /** It ends a minute after its last bad one, once it has enough good ones, and with a few after a day. */
 function isOver(cause: Cause, now: number): boolean {
-  const isDue = dueOf(cause) === 0;
-  return now - cause.lastAt >= (isDue ? MINUTE : DAY) && (isDue || cause.since >= LEAST_GOOD);
+  const { open, since, lastAt } = cause;
+  if (now - lastAt < MINUTE || (open > 0 && since < LEAST_GOOD)) return false; // each delivery asks
+  return open === 0 || now - lastAt >= DAY || since >= rowOf(cause, 100_000);
 }
 
 /** An event that the app has not taken, as its last try ended. `loss`: null while it is stored. */

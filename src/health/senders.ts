@@ -1,6 +1,6 @@
 // Which refused requests are deliveries: those with the look (User-Agent and Content-Type) and the address of accepted
-// ones, or whose signature proves a secret of ours. What has no look is one if only deliveries come from its address. Once
-// deliveries have stopped, a signed request with their look is one, too, and what has no look, from a shared address.
+// ones, or whose signature proves a secret of ours. What has no look is one if only deliveries come from its address. What
+// comes in place of deliveries that have stopped may be some: nobody could tell them apart.
 import { OVERLOAD_HINTS } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
@@ -49,24 +49,11 @@ export class Senders {
     return this.accepted === 0 ? this.connections.add(address, '', '') : this.connections.find(address);
   }
 
-  /**
-   * Called for a handshake that failed as those of health checks do. True before the first acceptance, and if some failed so
-   * from there before the last delivery, too: then a balancer checks us from the address of the deliveries.
-   */
+  /** Called for a handshake that failed as health checks' do: some did so from there before the last delivery, too. */
   isCheck(address: string, now: number): boolean {
     const from = this.#from(address);
     if (from !== undefined) from.checkedAt = now;
     return this.accepted === 0 || from?.hasChecks === true;
-  }
-
-  /** Called for what was refused and is no delivery: it may be one, if those like it, from there or to there have stopped. */
-  suspect(record: Looks & Detail, diagnosis: Diagnosis, now: number): void {
-    const { client, connectionAddress, userAgent, contentType } = record;
-    const from = isUnread(record) ? this.connections.find(connectionAddress) : this.#clients.find(client);
-    const like = isSigned(record) ? this.#looks.find(userAgent, contentType) : from;
-    like?.suspects.add(diagnosis, record, now);
-    if (record.method !== 'POST' || isSigned(record)) return;
-    this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
   }
 
   /** Called for what has no signature and is no delivery: where such comes from, too, an address alone shows none. */
@@ -75,25 +62,30 @@ export class Senders {
     if (from !== undefined) from.strange++;
   }
 
-  /**
-   * The suspects of each route on which, or from an address from which, deliveries have stopped. Strangers send POSTs to a
-   * known place all the time, so there many more must come than did beside the deliveries.
-   */
+  /** Called for what was refused and is no delivery: it may be one, if deliveries from there or to there have stopped. */
+  suspect(record: Looks & Detail, diagnosis: Diagnosis, now: number): void {
+    if (isSigned(record)) return; // it is told in any case
+    const { client, connectionAddress, method } = record;
+    const from = isUnread(record) ? this.connections.find(connectionAddress) : this.#clients.find(client);
+    from?.suspects.add(diagnosis, record, now);
+    if (method === 'POST') this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
+  }
+
+  /** The suspects of each route on which, or from an address from which, deliveries have stopped. */
   stopped(now: number): readonly Known[] {
+    // Strangers send POSTs to a known place all the time.
     const places = this.places.all.filter((known) => known.hasMore);
-    const all = [...places, ...this.#clients.all, ...this.connections.all].filter((one) => one.hasStopped(now));
-    return [...Map.groupBy(all, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
+    const stopped = [...places, ...this.#clients.all, ...this.connections.all].filter((one) => one.hasStopped(now));
+    return [...Map.groupBy(stopped, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
   }
 
   /** The route on which what was refused would have been a delivery; null if it is none. An unsigned one must be a POST. */
-  routeOf(record: Looks, now: number): string | null {
-    const { userAgent, contentType, client, method } = record;
+  routeOf(record: Looks): string | null {
     const from = this.connectionOf(record);
-    if (from !== undefined) return from.isShared(record) && !from.isMissed(now) ? null : from.route;
-    const isKnown = this.#clients.find(client) !== undefined;
-    if (!(isKnown && method === 'POST') && !isSigned(record)) return null; // mostly so: then no look is read
-    const look = this.#looks.find(userAgent, contentType);
-    return isKnown || look?.isMissed(now) === true ? (look?.route ?? null) : null;
+    if (from !== undefined) return from.isShared(record) ? null : from.route;
+    const mayBe = record.method === 'POST' || isSigned(record);
+    const isKnown = mayBe && this.#clients.find(record.client) !== undefined; // mostly not: then no look is read
+    return isKnown ? (this.#looks.find(record.userAgent, record.contentType)?.route ?? null) : null;
   }
 
   /** For a connection that was turned away, and a head that was not read as too large or a front's: who sends from there. */
@@ -119,11 +111,7 @@ const placeOf = ({ route, path }: Pick<RequestRecord, 'route' | 'path'>) => (rou
 
 /** Causes that only a secret of ours shows. The others can be guessed (an empty secret), or their secret may have leaked. */
 const PROOFS: readonly Diagnosis[] = [
-  'body-changed',
-  'body-compressed',
-  'other-route-secret',
-  'secret-form',
-  'trailing-newline',
+  ...(['body-changed', 'body-compressed', 'other-route-secret', 'secret-form', 'trailing-newline'] as const),
 ];
 
 /** True for a wrong signature that a front, or a usual mistake, made of a right one: whatever its look, it was a delivery. */
@@ -135,7 +123,7 @@ export const isUnread = ({ method }: Pick<RequestRecord, 'method'>) => method ==
 export const isSigned = ({ signed, renamedHeader }: Pick<RequestRecord, 'signed' | 'renamedHeader'>) =>
   signed || renamedHeader !== null;
 
-/** A look, an address or a place of deliveries. */
+/** A look, an address or a place of deliveries; with an empty route, an address from before the first. */
 export class Known {
   readonly one: string;
   readonly other: string;
@@ -145,12 +133,12 @@ export class Known {
   #accepted = 0;
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
+  #longestPause = 0;
   /** Of an address: when a handshake failed as a check's does, and whether one did shortly before the last acceptance. */
   checkedAt = Number.NaN;
   hasChecks = false;
   /** Of an address: how many requests came from there that are no deliveries. */
   strange = 0;
-  #longestPause = 0;
   readonly suspects = new Tally();
   /** How many suspects came before the last acceptance. */
   #before = 0;
@@ -183,11 +171,6 @@ export class Known {
   get hasMore(): boolean {
     const [before, after] = [this.lastAccepted - this.#firstAccepted, this.suspects.lastAt - this.lastAccepted];
     return this.suspected * before > 3 * this.#before * after;
-  }
-
-  /** True once deliveries have stopped, and more of what is no proven one comes than before: nobody could tell them apart. */
-  isMissed(now: number): boolean {
-    return this.hasMore && this.hasStopped(now);
   }
 
   /** True once nothing was accepted for much longer than ever before, and suspects came: then they may be deliveries. */

@@ -81,10 +81,7 @@ function changesIn({ startedAt, reloads, secrets, routes }: Facts, from: number,
   return found.toSorted((one, other) => other.at - one.at);
 }
 
-/**
- * Says when a problem began and what changed in the hour before, or that nothing did since the last good delivery before
- * it (`good`): then the cause is elsewhere. Epoch milliseconds.
- */
+/** Says when a problem began, and what changed in the hour before, or that nothing did since the last good delivery. */
 export function whatChanged(began: number, facts: Facts, good = Number.NaN): string {
   const [change] = changesIn(facts, began - HOUR, began);
   const when = ` It began at ${clock(began, facts.now)}`;

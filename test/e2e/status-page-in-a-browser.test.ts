@@ -187,7 +187,7 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
     const { title, advice, rows, text } = await look('broken');
     expect(title).toBe('✕ Act now · Ready · entrupy-signature-proxy');
     expect(advice[0]).toMatch(
-      /^✕ Act now\. The app gave no whole answer to the last 2 .*Start it, or correct.*The upstream .* accepts no connections/s,
+      /^✕ Act now\. The app gave no whole answer to the last 2 .*start it, or correct.*The upstream .* accepts no connections/s,
     );
     expect(advice.join('\n')).toMatch(/So deliveries-lost: \d+ deliveries of the last day to \/notify may be lost/);
     expect(advice.join('\n')).toMatch(/so the previous configuration \(of .* UTC\) and secrets are still in use/);

@@ -187,7 +187,7 @@ describe.concurrent('missing secrets', () => {
     await proxy.waitForLog(({ reason, hint }) => reason === 'no_live_secret' && isHint(hint), 'the hint');
     const page = await (await fetch(proxy.adminUrl)).text();
     expect(page).toContain('secret a expired at 2026-01-31 12:00 UTC');
-    expect(page).not.toContain('Put a value where');
+    expect(page).not.toContain('put a value where');
     await change(proxy, () => ({
       unmatched: 'reject',
       routes: [{ path: '/notify', mode: 'report' }],

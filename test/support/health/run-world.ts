@@ -407,10 +407,10 @@ function hasEnded({ bad, good, since, lastAt }: Row, { faults }: World, at: numb
   return at - lastAt >= 6 * MINUTE && since >= 30 / least;
 }
 
-/** One row of bad ones, and four good ones after it. A third that is bad looks so once in 45 times. */
+/** One row of bad ones, and as many good ones after it, or four. A third that is bad looks so once in 45 times. */
 function wasOutage(row: Row | undefined, { hasUnknowable, early }: Truth, at: number): boolean {
   if (row === undefined || hasUnknowable || early.length > 0 || row.good !== row.since) return false;
-  return row.bad > 1 && row.since >= FEW_GOOD && at - row.lastAt >= 15 * MINUTE;
+  return row.bad > 1 && row.since >= Math.max(4, row.bad) && at - row.lastAt >= 15 * MINUTE;
 }
 
 /** The app accepted no connections, and since then it has failed otherwise. */
