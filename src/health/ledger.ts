@@ -17,13 +17,13 @@ import { HOUR } from './times.ts';
 
 /** Milliseconds. Whose sender leaves sooner tells nothing of the app: it had left, perhaps while we stood still. */
 const AT_ONCE = 250;
-/** The number kept of each tally from before the first acceptance, which are judged again after it. */
+/** The number kept of each kind from before the first acceptance, which are judged again after it. */
 const EARLY = 16;
 
 // What is not known to be a delivery. `claims`: with a signature, and what was not read from an address of deliveries where
-// others send, too. `unsigned`: without one where deliveries are to come, and other heads and connections that were not read.
+// others send, too. `unsigned`: without one where deliveries are to come, and other heads that were not read.
 // `reported`: what report mode let pass, by why it would be refused, and `untaken`: what the app then did not take.
-export const KINDS = ['reported', 'untaken', 'claims', 'unsigned', 'others'] as const;
+export const KINDS = ['reported', 'untaken', 'claims', 'unsigned', 'turnedAway', 'others'] as const;
 export type Kind = (typeof KINDS)[number];
 
 export class Ledger {
@@ -45,8 +45,8 @@ export class Ledger {
     Kind,
     Map<string, Map<Diagnosis, Tally>>
   >;
-  /** The last of each tally from before the first acceptance, which shows what of them were deliveries, too. */
-  #early: { readonly tally: Tally; readonly judgeAgain: () => void }[] = [];
+  /** The last of each kind from before the first acceptance, which shows what of them were deliveries, too. */
+  #early: { readonly kind: Kind; readonly judgeAgain: () => void }[] = [];
   /** Since when, and since what, none was accepted that came before the first acceptance. */
   began = { at: 0, what: 'the start' };
   /** Deliveries since the start that may be lost. */
@@ -107,7 +107,7 @@ export class Ledger {
   #recordUnverified(record: RequestRecord, now: number): Diagnosis | null {
     const { decision, reason, userAgent, renamedHeader, route } = record;
     if (isProven(record) && userAgent !== PROBE_AGENT) this.senders.prove(record, route);
-    const ofLook = this.senders.routeOf(record);
+    const ofLook = this.senders.routeOf(record, now);
     if (ofLook === null && !isSigned(record)) this.senders.share(record);
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) return diagnosisOf(record);
@@ -176,7 +176,7 @@ export class Ledger {
     const from = { client: address, connectionAddress: address, startedAt: now, hint };
     const connection = { ...NONE, userAgent: '', contentType: '', signed: false, ...from };
     if (hint.fromChecks !== true || !this.senders.isCheck(address, now))
-      return this.#weigh(connection, this.senders.routeOf(connection), now);
+      return this.#weigh(connection, this.senders.routeOf(connection, now), now);
     if (this.senders.accepted > 0) this.refusedSince++; // or it is a delivery beside others
     this.#count('others', '', connection, now);
   }
@@ -211,19 +211,20 @@ export class Ledger {
     const tally = this.#count(kind, isOfRoute ? this.#routeOf(record) : '', record, now, isClaim);
     if (!isEarly) return senders.suspect(record, diagnosisFor(record, true) ?? 'proxy-full', now);
     const kept = { ...detailOf(record), userAgent, contentType, connectionAddress, signed };
-    const first = this.#early.filter((one) => one.tally === tally).at(-EARLY);
+    const first = this.#early.filter((one) => one.kind === kind).at(-EARLY);
     if (first !== undefined) this.#early.splice(this.#early.indexOf(first), 1);
     const judgeAgain = () => {
-      const route = senders.routeOf(kept);
+      const route = senders.routeOf(kept, now);
       if (route !== null) tally.takeBack(now);
       if (route !== null) this.#refuseDelivery(kept, route, now);
     };
-    this.#early.push({ tally, judgeAgain });
+    this.#early.push({ kind, judgeAgain });
   }
 
   /** Of what has no signature. Where deliveries are to come, a POST may be one that lost its header. */
   #kindOf(record: Looks & Detail): Kind {
     const { reason, route } = record;
+    if (reason === 'none') return 'turnedAway';
     const isHere = reason === 'missing_signature' && (route !== UNMATCHED || this.#verified.length === 0);
     return isHere || isUnread(record) ? 'unsigned' : 'others';
   }

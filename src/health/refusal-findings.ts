@@ -1,5 +1,6 @@
 // Refused requests that are not known to be deliveries: those before the first acceptance, those that come where deliveries
 // have stopped, and strangers'. Report mode's, and signatures that nobody looked at, are here, too.
+import { shortened } from '../base/printable.ts';
 import { diagnosisOf } from '../core/request-diagnosis.ts';
 import { shownPath } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
@@ -38,10 +39,12 @@ function* unproven(kind: Kind, stopped: readonly Known[], input: Input): Finding
   const all = known.toSorted((one, other) => other.tally.total - one.tally.total);
   const isMany = all.reduce((sum, { tally }) => sum + tally.ofDay(now), 0) >= MANY;
   const isClaim = kind === 'claims';
-  const mayBe = isClaim || (kind === 'unsigned' && (isMany || all.some(({ id }) => isRoom(id))));
+  const mayBe =
+    isClaim || ((kind === 'unsigned' || kind === 'turnedAway') && (isMany || all.some(({ id }) => isRoom(id))));
   for (const { route, id, tally } of all) {
     const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
-    const told = stopped.filter(({ suspects }) => !isClaim && diagnosisOf(suspects.detail) === id);
+    const isRefused = !isClaim && !REPORTED.includes(kind);
+    const told = stopped.filter(({ suspects }) => isRefused && diagnosisOf(suspects.detail) === id);
     const others = told.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && isClaim ? tally.total : tally.ofDay(now) - others;
     const tell = REPORTED.includes(kind) ? reported : isEarly ? early : later;
@@ -65,14 +68,16 @@ function early({ kind, isMany, id, route, tally, amount }: Told, input: Input): 
 function later({ kind, isMany, id, route, tally, amount }: Told, input: Input): Finding {
   const { detail, lastAt } = tally;
   const [isClaim, isRead] = [kind === 'claims', detail.path !== ''];
-  const what = `${isClaim && isRead ? 'with a signature ' : ''}of the last day ${refused(detail, amount)}`;
+  const which = isClaim && isRead ? 'with a signature ' : '';
   const why = isRead ? 'no delivery with their look came from there' : 'a head that was not read shows no sender';
   const end = isClaim ? `Nothing proves that a sender of yours sent them: ${why}` : 'None is known to be a delivery';
   // A secret outside its dates that somebody signs with may have leaked.
   const secret = detail.hint?.secret;
   const isLive = input.facts.secrets.some(({ id, state }) => id === secret && state === 'live');
   const hasLeaked = secret !== undefined && !isLive;
-  const isTold = (isClaim && (isMany || hasLeaked)) || (isRoom(id) && input.now - lastAt < QUARTER);
+  const isTold = hasLeaked || (isClaim && isMany) || (isRoom(id) && input.now - lastAt < QUARTER);
+  const who = hasLeaked ? ` (the last from ${shortened(detail.client, 64)})` : '';
+  const what = `${which}of the last day ${refused(detail, amount)}${who}`;
   const message = `${manyOf(tally, what, input, amount)}. ${end}.`;
   return finding(isTold ? 'warning' : 'note', id, message, configured(route, input));
 }

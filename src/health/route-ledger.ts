@@ -285,10 +285,10 @@ export class RouteLedger {
     // The only ones so far.
     const isOnly = ({ goodBefore, between, since }: Cause) => Number.isNaN(goodBefore) && between + since === 0;
     if (some.length > 0 && some.every(isOnly)) return true;
-    // At the last outcome: while nothing comes, no route becomes worse. Much later only the last few count.
-    const span = now - this.lastTry < QUARTER ? MINUTE : 0;
+    // At the last outcome: while nothing comes, no route becomes worse. Much later the last few count, too.
+    const reaches = (span: number) => this.#share(some, span, MANY, this.lastTry) >= REACHED;
     const open = some.reduce((sum, one) => sum + one.open, 0);
-    return open >= LEAST_BAD && this.#share(some, span, MANY, this.lastTry) >= REACHED;
+    return open >= LEAST_BAD && reaches(MINUTE) && (now - this.lastTry < QUARTER || reaches(0));
   }
 
   /** The share of some up to a time among those that came where they strike since the first of them, in the last `span`. */

@@ -1,6 +1,6 @@
 // Which refused requests are deliveries: those with the look (User-Agent and Content-Type) and the address of accepted
-// ones, or whose signature proves a secret of ours. What has no look is one if only deliveries come from its address. What
-// comes in place of deliveries that have stopped may be some: nobody could tell them apart.
+// ones, or whose signature proves a secret of ours. What has no look is one if only deliveries come from its address. Once
+// deliveries have stopped, a signed request with their look is one, too, and what has no look, from a shared address.
 import { OVERLOAD_HINTS } from '../core/hint.ts';
 import type { RequestRecord } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
@@ -64,11 +64,11 @@ export class Senders {
 
   /** Called for what was refused and is no delivery: it may be one, if deliveries from there or to there have stopped. */
   suspect(record: Looks & Detail, diagnosis: Diagnosis, now: number): void {
-    if (isSigned(record)) return; // it is told in any case
-    const { client, connectionAddress, method } = record;
+    const { client, connectionAddress, userAgent, contentType, method } = record;
     const from = isUnread(record) ? this.connections.find(connectionAddress) : this.#clients.find(client);
-    from?.suspects.add(diagnosis, record, now);
-    if (method === 'POST') this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
+    const like = isSigned(record) ? this.#looks.find(userAgent, contentType) : from;
+    like?.suspects.add(diagnosis, record, now);
+    if (method === 'POST' && !isSigned(record)) this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
   }
 
   /** The suspects of each route on which, or from an address from which, deliveries have stopped. */
@@ -80,12 +80,14 @@ export class Senders {
   }
 
   /** The route on which what was refused would have been a delivery; null if it is none. An unsigned one must be a POST. */
-  routeOf(record: Looks): string | null {
+  routeOf(record: Looks, now: number): string | null {
+    const { userAgent, contentType, client, method } = record;
     const from = this.connectionOf(record);
-    if (from !== undefined) return from.isShared(record) ? null : from.route;
-    const mayBe = record.method === 'POST' || isSigned(record);
-    const isKnown = mayBe && this.#clients.find(record.client) !== undefined; // mostly not: then no look is read
-    return isKnown ? (this.#looks.find(record.userAgent, record.contentType)?.route ?? null) : null;
+    if (from !== undefined) return from.isShared(record) && !from.isMissed(now) ? null : from.route;
+    const isKnown = this.#clients.find(client) !== undefined;
+    if (!(isKnown && method === 'POST') && !isSigned(record)) return null; // mostly so: then no look is read
+    const look = this.#looks.find(userAgent, contentType);
+    return isKnown || look?.isMissed(now) === true ? (look?.route ?? null) : null;
   }
 
   /** For a connection that was turned away, and a head that was not read as too large or a front's: who sends from there. */
@@ -171,6 +173,11 @@ export class Known {
   get hasMore(): boolean {
     const [before, after] = [this.lastAccepted - this.#firstAccepted, this.suspects.lastAt - this.lastAccepted];
     return this.suspected * before > 3 * this.#before * after;
+  }
+
+  /** True once deliveries have stopped, and more of what is no proven one comes than before: nobody could tell them apart. */
+  isMissed(now: number): boolean {
+    return this.hasMore && this.hasStopped(now);
   }
 
   /** True once nothing was accepted for much longer than ever before, and suspects came: then they may be deliveries. */

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
+import { PROBE_AGENT } from '../../../src/core/permit.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import type { ApiStatus } from '../../../src/health/health.ts';
@@ -961,7 +962,7 @@ test('a secret with the value of another one of its routes is no new one', () =>
   expect(said('next')).toEqual([expect.stringMatching(/^note Nothing, while/)]);
 });
 
-test('what has only the look of deliveries, or only their address that others share, is told once those have stopped', () => {
+test('what has only the look of deliveries, or only their address that others share, is one once those have stopped', () => {
   const told = (lost: (nth: number) => Partial<RequestRecord>, scan: Partial<RequestRecord>, minutes: number) => {
     const scans = refused({ reason: 'missing_signature', method: 'GET', signed: false, userAgent: 'zgrab', ...scan });
     const stopped = Array.from({ length: minutes / 5 }, (_, nth) => [refused(lost(nth)), 300]).flat();
@@ -969,9 +970,11 @@ test('what has only the look of deliveries, or only their address that others sh
   };
   const moved = (nth: number) => ({ client: `198.51.100.${nth}` });
   expect(told(moved, stranger, 15)).toEqual(['warning', 'another-secret']);
+  expect(told(moved, stranger, 40)).toEqual(['failed', 'another-secret']);
   const large = () => unread;
   expect(told(large, stranger, 15)).toEqual(['failed', 'large-head']);
   expect(told(large, {}, 15)).toEqual(['warning', 'large-head']);
+  expect(told(large, {}, 40)).toEqual(['failed', 'large-head']);
 });
 
 test('an event whose tries lie within each other came back to us, whatever answered', () => {
@@ -1030,4 +1033,49 @@ test('a store with little room is told before the first that does not fit, and w
   expect(told({ filling: 0.9, turnedAway }, 500)).toEqual(['failed', 'nearly']);
   expect(told({ filling: 0.1, turnedAway }, 500)).toEqual(['failed', 'again']);
   expect(told({ filling: 1, sends: false })).toEqual([]);
+});
+
+test('while nothing comes, no route becomes worse', () => {
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
+  const good = times(2, accepted(), 0.5);
+  const came = [
+    accepted(),
+    1,
+    fails,
+    0.5,
+    ...times(75, accepted(), 0.5),
+    ...times(8, ...good, fails, 0.5),
+    12,
+    'look',
+  ] as const;
+  expect([headOf(judgedAfter(came))[0], headOf(judgedAfter([...came, 1000]))[0]]).toEqual(['warning', 'warning']);
+});
+
+test('what report mode lets pass is told also where deliveries elsewhere have stopped', () => {
+  const unsigned = { reason: 'missing_signature', signed: false, event: '', userAgent: 'x/1' } as const;
+  const trial = { ...stranger, ...unsigned, route: '/trial', path: '/trial', status: 200, upstreamStatus: 200 };
+  const suspects = times(4, refused({ ...unsigned, contentType: 'text/plain' }), 10);
+  const reported = times(3, refused({ ...trial, decision: 'reported' }), 10);
+  const { advice } = judgedAfter([...times(30, accepted(), 3600), 18_000, ...suspects, ...reported], {
+    routes: [NOTIFY, { ...NOTIFY, path: '/trial', mode: 'report' }],
+  });
+  expect(advice.some(({ message }) => message.includes('report mode forwarded'))).toBe(true);
+});
+
+test('who signs with a secret outside its dates is named, whatever User-Agent it claims', () => {
+  const of = hint('expired-secret', 'it was signed with old, which has expired', 'old');
+  for (const userAgent of ['curl/8', PROBE_AGENT])
+    expect(
+      judgedAfter([accepted(), refused({ ...stranger, userAgent, hint: of, reason: 'expired_secret' })]).advice[0],
+    ).toMatchObject({
+      state: 'warning',
+      id: 'expired-secret',
+      message: expect.stringContaining('(the last from 192.0.2.44)'),
+    });
+});
+
+test('before the first acceptance 16 of a kind are remembered, on however many routes', () => {
+  const paths = Array.from({ length: 40 }, (_, nth) => `/${nth}`);
+  const unsigned = paths.map((path) => refused({ reason: 'missing_signature', signed: false, route: path, path }));
+  expect(judgedAfter([tableOf(paths), ...unsigned, accepted({ route: '/1', path: '/1' })]).lost.refused).toBe(16);
 });
