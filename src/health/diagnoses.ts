@@ -3,7 +3,7 @@
 // which is generated. These texts are written nowhere else. A remedy must never weaken verification.
 
 // A remedy is read after its cause is over, too, so it says when something is to be done.
-const FIND = ' If deliveries were lost, find them again.';
+const FIND = ' Then find any that were lost.';
 const LOST = ' What got 503 meanwhile may be lost.';
 const PORT = ' Is upstream.url the right port, and http:// or https:// right?';
 const TRICKLE = ' Do bodies trickle in? Then lower limits.bodyTimeout.';

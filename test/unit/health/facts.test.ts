@@ -263,7 +263,7 @@ test('a delivery that is sent again is no second one, and what is to be done dep
   expect(taken).toMatch(
     /^warning app-down The app gave no whole answer to the last 5 deliveries .* Nothing is lost: each of them was taken/,
   );
-  expect(taken).toMatch(/ If the app accepts none now, start it, .* If deliveries were lost, find them again\.$/);
+  expect(taken).toMatch(/ If the app accepts none now, start it, .* Then find any that were lost\.$/);
   const upstream = { ...factsOf().upstream, reachable: false, error: 'ECONNREFUSED' };
   expect(said(2, { fate: 'deferred', upstream })).toMatch(
     / the last 5 deliveries .* Nothing is lost yet.* start it, .*retryConnectFor covers that\./,
