@@ -111,7 +111,7 @@ function stored(path: string, { open, lost, detail: { fate }, ...cause }: Cause,
   if (lost > 0 && deferred?.crowded?.route === path && isSince(deferred.crowded.at))
     return ` One was not stored, the last time ${ago(deferred.crowded.at, now)}: too many with its body waited already.`;
   if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
-  // What is stored may be of a route that a reload has removed, and so be one of them.
+  // The store may hold one of them for a route that a reload has removed.
   const isEmpty = deferred === null || deferred.routes?.length === 0;
   if (open === 0) return isEmpty ? ' Nothing is lost: each of them was taken later, or ended by a person.' : '';
   if (deferred === null || deliveries === 0 || fate === 'refused' || isSince(deferred.turnedAway?.at)) return '';

@@ -20,9 +20,9 @@ const AT_ONCE = 250;
 /** The number kept of each kind from before the first acceptance, which are judged again after it. */
 const EARLY = 16;
 
-// What is not known to be a delivery. `claims`: with a signature, and what was not read from an address of deliveries where
-// others send, too. `unsigned`: without one where deliveries are to come, and other heads that were not read.
-// `reported`: what report mode let pass, by why it would be refused, and `untaken`: what the app then did not take.
+// Requests that are not known to be deliveries. `claims`: signed, or not read from an address of deliveries where others send,
+// too. `unsigned`: without one where deliveries are to come, and other heads not read. `turnedAway`: connections. `reported`:
+// let pass by report mode, by why they would be refused; `untaken`: those that the app then did not take. `others`: strangers'.
 export const KINDS = ['reported', 'untaken', 'claims', 'unsigned', 'turnedAway', 'others'] as const;
 export type Kind = (typeof KINDS)[number];
 

@@ -38,16 +38,16 @@ function* unproven(kind: Kind, stopped: readonly Known[], input: Input): Finding
   );
   const all = known.toSorted((one, other) => other.tally.total - one.tally.total);
   const isMany = all.reduce((sum, { tally }) => sum + tally.ofDay(now), 0) >= MANY;
-  const isClaim = kind === 'claims';
+  const [isClaim, isReport] = [kind === 'claims', REPORTED.includes(kind)];
+  const besides = isClaim || isReport ? [] : stopped;
   const mayBe =
     isClaim || ((kind === 'unsigned' || kind === 'turnedAway') && (isMany || all.some(({ id }) => isRoom(id))));
   for (const { route, id, tally } of all) {
     const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
-    const isRefused = !isClaim && !REPORTED.includes(kind);
-    const told = stopped.filter(({ suspects }) => isRefused && diagnosisOf(suspects.detail) === id);
+    const told = besides.filter(({ suspects }) => diagnosisOf(suspects.detail) === id);
     const others = told.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && isClaim ? tally.total : tally.ofDay(now) - others;
-    const tell = REPORTED.includes(kind) ? reported : isEarly ? early : later;
+    const tell = isReport ? reported : isEarly ? early : later;
     if (amount > 0) yield tell({ kind, isMany, id, route, tally, amount }, input);
   }
 }

@@ -1,4 +1,4 @@
-// What is kept of requests, in constant memory: the facts of the last one, counts of the last spans of time, and tallies of
+// Requests as they are kept, in constant memory: the facts of the last one, counts of the last spans of time, and tallies of
 // those that are no deliveries.
 import type { RequestRecord } from '../core/request-record.ts';
 import type { Shown } from '../log/request-log.ts';
