@@ -3,12 +3,10 @@
 // the names of the keys: docs/admin.md lists them.
 import { resolve } from 'node:path';
 import { DOCS, isDirectory, VERSION } from './base/default-places.ts';
-import type { Config } from './config/config.ts';
 import type { Policy } from './core/admission.ts';
 import type { DeferredState } from './core/fate-by-status.ts';
 import { stateOf } from './core/keyring.ts';
 import { inForce, type Route } from './core/routes.ts';
-import type { Claims } from './once/claims.ts';
 import { windowOf } from './redelivery/next-state.ts';
 import type { Queue } from './redelivery/queue.ts';
 import { isVerifiable } from './redelivery/record.ts';
@@ -47,7 +45,7 @@ export interface Reload {
 type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'reloads' | 'awaitingRestart'>;
 
 export function factsNow(startedAt: number, from: Live, { ready, causes, error }: Probed) {
-  const { listener, upstream, exposure, output, claims, onceInUse, redelivery, descriptors } = from.services;
+  const { listener, upstream, exposure, output, once, redelivery, descriptors } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
   const { storeState } = redelivery;
   const now = Date.now();
@@ -88,7 +86,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
     log: { dropped: output.dropped, lastDropped: output.lastDropped },
     lastReload: from.lastReload,
     reloads: from.reloads,
-    once: onceStatus(claims(), onceInUse()),
+    once: onceStatus(once()),
     deferred: redelivery.isUsed ? deferredStatus(redelivery, policy) : null,
     docs: DOCS,
   };
@@ -136,9 +134,10 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, sameAs, .
 }
 
 /** The state of `once`; null until a route uses it. A store's URL may hold a user, so only its host is shown. */
-function onceStatus(claims: Claims | null, inUse: Config['once'] | null) {
-  if (claims === null || inUse === null) return null;
-  const { store, name, onStoreFailure } = inUse;
+function onceStatus(opened: ReturnType<Live['services']['once']>) {
+  if (opened === null) return null;
+  const { claims, settings } = opened;
+  const { store, name, onStoreFailure } = settings;
   const host = store === 'memory' ? store : new URL(store).host;
   const { failure: problem, isKnown } = claims;
   const [entries, evicts] = [claims.entries(), claims.evicts()];

@@ -14,7 +14,7 @@ export type Readings = Readonly<Record<Exclude<MetricName, RouteMetric>, () => R
 const MOST_DIAGNOSES = 100;
 
 export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'lastSuccess'>): Readings {
-  const { metrics, lastMatch, health, listener, budget, exposure, claims, redelivery, output } = live.services;
+  const { metrics, lastMatch, health, listener, budget, exposure, once, redelivery, output } = live.services;
   const config = () => live.ruleset.loaded.config;
   /** One sample for each secret for which `read` does not return null. */
   const bySecret = (read: (secret: (typeof metrics.plan.secrets)[number]) => number | null) => () =>
@@ -22,9 +22,9 @@ export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset' | 'las
       const value = read(secret);
       return value === null ? [] : sample({ secret: secret.id }, value);
     });
-  const ofOnce = (read: (opened: NonNullable<ReturnType<typeof claims>>) => number) => () => {
-    const opened = claims();
-    return config().routes.some(({ once }) => once !== null) ? Number(opened && read(opened)) : null;
+  const ofOnce = (read: (opened: NonNullable<ReturnType<typeof once>>) => number) => () => {
+    const opened = once();
+    return config().routes.some((route) => route.once !== null) ? Number(opened && read(opened)) : null;
   };
   const deferred = (read: (total: ReturnType<typeof redelivery.storeState.total>) => number) => () =>
     redelivery.isShown && redelivery.isCounted
@@ -56,8 +56,8 @@ export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset' | 'las
       metrics.plan.routes
         .filter(({ action }) => action === 'verify')
         .map((route) => sample({ route: route.path }, Number(reports(route, Date.now())))),
-    once_entries: ofOnce((opened) => opened.entries()),
-    once_store_failures_total: ofOnce(({ failures }) => failures),
+    once_entries: ofOnce(({ claims }) => claims.entries()),
+    once_store_failures_total: ofOnce(({ claims }) => claims.failures),
     deferred_deliveries: deferred(({ deliveries }) => deliveries),
     deferred_bytes: deferred(({ bytes }) => bytes),
     deferred_oldest_timestamp_seconds: deferred(({ oldest }) => oldest / 1000),

@@ -90,8 +90,8 @@ export class Claims {
   #opened: OnceStore | null = null;
   readonly #underWay = new Map<string, UnderWay>();
   #onSettled: (() => void) | null = null;
-  entries = () => 0;
-  evicts: OnceStore['evicts'] = () => null;
+  readonly entries: OnceStore['entries'] = () => this.#opened?.entries() ?? 0;
+  readonly evicts: OnceStore['evicts'] = () => this.#opened?.evicts() ?? null;
   /** False before the store has worked or failed. */
   isKnown = false;
   failures = 0;
@@ -103,8 +103,6 @@ export class Claims {
     this.#store = madeOnce(async () => {
       const store = await options.open((failure) => this.#setFailure(failure));
       this.#opened = store;
-      this.entries = store.entries;
-      this.evicts = store.evicts;
       return store;
     });
     this.#store().catch(ignore); // each claim tries again, and reports the problem

@@ -67,7 +67,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     policy = given instanceof Buffer ? given.toString() : noSense();
   };
   const test: Command<void> = [{ text: TEST, read }, ['test']];
-  const settings = {
+  const connection = new RedisConnection({
     ...options,
     prefix,
     timeLimit: TIMEOUT_MS,
@@ -75,8 +75,7 @@ export async function createRedisStore(options: Options, onChange: OnStoreChange
     test,
     onUsable: () => renew(),
     onChange,
-  };
-  const connection = new RedisConnection(settings);
+  });
   const renew = () => {
     for (const [key, token] of leases) connection.run([RENEW, [key], token]).catch(() => {});
   };

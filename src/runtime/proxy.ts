@@ -27,7 +27,7 @@ const HEARD_MS = 5000;
 export async function startProxy(effects: Effects) {
   const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
-  const { log, listener, upstream, exposure, requests, redelivery, claims, health, descriptors, pipeline } =
+  const { log, listener, upstream, exposure, requests, redelivery, once, health, descriptors, pipeline } =
     live.services;
   const { listen, admin: adminAt, upstream: upstreamAt } = live.ruleset.loaded.config;
   const shutdown = new Shutdown(live);
@@ -38,7 +38,7 @@ export async function startProxy(effects: Effects) {
   const sources = adminSources({ live, readiness, shutdown, facts });
   const admin = createAdminServer(sources);
 
-  const closeStores = () => Promise.all([redelivery.close(), claims()?.close()]);
+  const closeStores = () => Promise.all([redelivery.close(), once()?.claims.close()]);
   const fail = async (error: unknown): Promise<never> => {
     admin.cutAll();
     upstream.close();

@@ -163,8 +163,8 @@ export class LiveRuleset {
   get awaitingRestart(): readonly string[] {
     const { config } = this.ruleset.loaded;
     // A store that was not open yet opens with the settings in force.
-    const { onceInUse, redelivery } = this.services;
-    const stores = { once: onceInUse() ?? config.once, redelivery: redelivery.inUse ?? config.redelivery };
+    const { once, redelivery } = this.services;
+    const stores = { once: once()?.settings ?? config.once, redelivery: redelivery.inUse ?? config.redelivery };
     const running = { ...this.#atStart, ...stores };
     return RESTART_ONLY.filter(([, read]) => read(running) !== read(config)).map(([key]) => key);
   }

@@ -47,14 +47,12 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const metrics = new Metrics(seriesPlan(first));
   const budget = new ByteBudget(budgetOf(config));
   const upstream = new Upstream({ ...config.upstream, queue: config.limits.connections, tls: first.upstreamTls });
-  let claims: Claims | null = null;
-  let onceInUse: Config['once'] | null = null;
-  const openClaims = () => {
-    onceInUse ??= configNow().once;
-    claims ??= createClaims(onceInUse, log);
-    return claims;
+  let once: ReturnType<typeof openOnce> | null = null;
+  const claims = () => {
+    once ??= openOnce(configNow().once, log);
+    return once.claims;
   };
-  const needs = { policy, upstream, budget, claims: openClaims };
+  const needs = { policy, upstream, budget, claims };
   const tellLoss = (fields: Fields) =>
     new Promise<boolean>((resolve) => {
       createLog('error', (line) => output.writeSurely(line, resolve)).error('lost', fields);
@@ -107,7 +105,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
 
   function adopt(next: Ruleset, before: Ruleset): void {
     const { config } = next.loaded;
-    if (deliversOnce(config)) openClaims();
+    if (deliversOnce(config)) claims();
     metrics.replan(seriesPlan(next));
     health.ledger.keepOnly(next.policy.routes);
     budget.limit = budgetOf(config);
@@ -136,10 +134,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
     redelivery,
     pipeline,
     captures,
-    /** Returns null until a route has `once`. */
-    claims: () => claims,
-    /** The settings of their store; null like them. */
-    onceInUse: () => onceInUse,
+    /** The claims, with the settings with which their store was opened; null until a route has `once`. */
+    once: () => once,
     adopt,
   };
 }
@@ -151,23 +147,25 @@ function seriesPlan({ loaded, materials }: Ruleset): SeriesPlan {
   return { routes: routesOf(loaded.config), secrets: secrets.filter(isFirst) };
 }
 
-function createClaims(once: Config['once'], log: Log): Claims {
-  return new Claims({
+function openOnce(settings: Config['once'], log: Log) {
+  const { store, maxEntries, onStoreFailure } = settings;
+  const claims = new Claims({
     /** The client for Redis is loaded only if it is needed. */
     async open(onChange) {
-      if (once.store === 'memory') {
+      if (store === 'memory') {
         onChange(null);
-        return createMemoryStore(once.maxEntries);
+        return createMemoryStore(maxEntries);
       }
       const { createRedisStore } = await import('../once/redis-store.ts');
-      return createRedisStore({ ...once, readPassword: (file) => readPasswordFile('once', file) }, onChange);
+      return createRedisStore({ ...settings, readPassword: (file) => readPasswordFile('once', file) }, onChange);
     },
-    onStoreFailure: once.onStoreFailure,
+    onStoreFailure,
     onChange: (problem) => {
       if (problem === null) log.info('the store of delivered events works again');
-      else log.error('the store of delivered events fails', { problem, on_failure: once.onStoreFailure });
+      else log.error('the store of delivered events fails', { problem, on_failure: onStoreFailure });
     },
   });
+  return { claims, settings };
 }
 
 function listenerLimits({ loaded: { config }, listenTls }: Ruleset): ListenerLimits {

@@ -40,7 +40,7 @@ export class Shutdown {
    * Returns how many requests were cut, and when nothing may wait any longer: `late` resolves then, `until` says when.
    */
   async stop({ delay }: { readonly delay: 'keep' | 'skip' }) {
-    const { listener, upstream, log, claims, redelivery, pipeline } = this.#live.services;
+    const { listener, upstream, log, once, redelivery, pipeline } = this.#live.services;
     const { shutdown } = this.#live.ruleset.loaded.config;
     const wait = delay === 'keep' ? shutdown.delay : 0;
     const drained = this.#drainingSince === null ? 0 : performance.now() - this.#drainingSince;
@@ -56,7 +56,7 @@ export class Shutdown {
     // A delivery whose client has departed may still be in flight: the upstream's 2xx still counts.
     const idle = listener
       .stopAccepting()
-      .then(() => Promise.all([claims()?.settled(), redelivery.settled(), pipeline.settled()]));
+      .then(() => Promise.all([once()?.claims.settled(), redelivery.settled(), pipeline.settled()]));
     await Promise.race([idle, sleep(shutdown.grace)]);
     const cut = listener.inFlight;
     listener.cutting = true;

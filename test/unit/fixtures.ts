@@ -120,7 +120,7 @@ const PARTS = {
   listener: { inFlight: 3, connections: 4 },
   budget: { used: 5, limit: 6 },
   exposure: { state: 'exposed' },
-  claims: () => ({ entries: () => 7, failures: 8 }),
+  once: () => ({ claims: { entries: () => 7, failures: 8 } }),
   redelivery: {
     ...{ isShown: true, isCounted: true },
     storeState: { failures: 10, total: () => ({ deliveries: 11, bytes: 12, oldest: 13_000 }) },

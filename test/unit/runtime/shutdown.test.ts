@@ -39,7 +39,7 @@ function alive() {
   const upstream = { failure: async () => 'ECONNREFUSED', close: () => {} };
   const pipeline = { settled: async () => {}, endWaits: () => {} };
   const redelivery = { stopSending: () => {}, settled: async () => {} };
-  const services = { listener, log, upstream, pipeline, redelivery, claims: () => null };
+  const services = { listener, log, upstream, pipeline, redelivery, once: () => null };
   const live = { ruleset: RULESET, services } as unknown as LiveRuleset;
   const shutdown = new Shutdown(live);
   const readiness = new Readiness(live);
