@@ -21,7 +21,7 @@ export class LiveRuleset {
   onReload = (): void => {};
   readonly #effects: Effects;
   readonly #atStart: Config;
-  /** The inputs of the ruleset in force. */
+  /** The inputs of the last ruleset that all parts have adopted. */
   #seen: Inputs;
   /** The changed inputs, if they could not be put into use: a change of what they name is seen, too. */
   #unused: readonly Inputs[] = [];
@@ -88,21 +88,22 @@ export class LiveRuleset {
     if (when === 'if changed' && isWhole && stamp === this.#stamp) return [];
     this.#stamp = stamp;
     const read = await settledInputs(configFile, env, this.#seen);
-    const problems = read.loaded === this.#seen.loaded ? [] : newProblems(read, this.ruleset, this.#seen);
+    const changed = read.loaded === this.#seen.loaded ? null : buildRuleset(read, this.ruleset);
+    const problems = changed === null ? [] : newProblems(changed, this.ruleset);
     this.#unused = problems.length === 0 ? [] : [read];
     // A changed configuration is used whole or not at all: else a mistyped directory would end the secrets in use.
-    const inputs = problems.length === 0 ? read : await inputsWithout(problems.join('\n'), env, this.#seen);
+    const used = problems.length === 0 ? read : await inputsWithout(problems.join('\n'), env, this.#seen);
     // What keeps changing is found again each second, and told once.
-    if (when === 'if changed' && sameInputs(inputs, this.#seen)) return [];
+    if (when === 'if changed' && sameInputs(used, this.#seen)) return [];
     // Once this has stopped, the services are closed, and nothing may open them again.
-    return this.#isStopped ? [] : this.#apply(inputs);
+    return this.#isStopped ? [] : this.#apply(changed?.inputs === used ? changed : buildRuleset(used, this.ruleset));
   }
 
-  /** Puts inputs into use. An unusable part keeps its old version, and the reload counts as failed. */
-  #apply(inputs: Inputs): readonly string[] {
-    const isNew = !sameInputs(inputs, this.#seen);
-    this.#adopt(buildRuleset(inputs, this.ruleset));
-    this.#seen = inputs;
+  /** Puts a ruleset into use. An unusable part has its old version, and the reload counts as failed. */
+  #apply(next: Ruleset): readonly string[] {
+    const isNew = !sameInputs(next.inputs, this.#seen);
+    this.#adopt(next);
+    this.#seen = next.inputs;
     const keys = this.awaitingRestart;
     if (keys.length > 0) this.services.log.warn('these changes need a restart', { keys });
     const failures = this.#endReload(this.ruleset.failures);

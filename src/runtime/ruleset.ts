@@ -13,6 +13,7 @@ import type { Inputs } from './inputs.ts';
 import { type BuiltTls, buildTls, tlsProblem } from './tls-files.ts';
 
 export interface Ruleset extends BuiltTls {
+  readonly inputs: Inputs;
   readonly loaded: LoadedConfig;
   /** When this configuration came into use, in epoch milliseconds. */
   readonly since: number;
@@ -37,6 +38,7 @@ export function buildRuleset(inputs: Inputs, running: Ruleset | null): Ruleset {
     throw new ConfigError(tls.failures.map(tlsProblem).map(loaded.locate));
   return Object.freeze({
     ...tls,
+    inputs,
     loaded,
     since: running?.loaded.sha256 === loaded.sha256 ? running.since : now,
     materials,
@@ -74,20 +76,20 @@ export function redelivers({ routes }: Config): boolean {
   return routes.some(({ redeliver }) => redeliver !== null);
 }
 
-/** Why a changed configuration is not put into use: what it cannot read, or serve, that is no problem of the one `inUse`. */
-export function newProblems(inputs: Inputs, running: Ruleset, inUse: Inputs): readonly string[] {
-  const before = problemsOf(running, inUse);
-  return problemsOf(buildRuleset(inputs, running), inputs).filter((problem) => !before.includes(problem));
+/** Why a changed configuration is not put into use: what it cannot read, or serve, that is no problem of `running`. */
+export function newProblems(changed: Ruleset, running: Ruleset): readonly string[] {
+  const before = problemsOf(running);
+  return problemsOf(changed).filter((problem) => !before.includes(problem));
 }
 
 /** Without those that are `broken`: they are of a configuration that is not in use. */
-function problemsOf({ failures, loaded, materials, policy }: Ruleset, { broken }: Inputs): readonly string[] {
+function problemsOf({ failures, loaded, materials, policy, inputs }: Ruleset): readonly string[] {
   const ids = materials.map(({ id }) => id);
   const dead = routesWithoutSecret(loaded.config, policy, Date.now()).flatMap((route) => [
     noLiveSecret(route.path),
     ...(route.secrets ?? []).flatMap((id) => (ids.includes(id) ? [] : unknownId(route.path, id, ids))),
   ]);
-  return [...failures.slice(broken.length), ...dead];
+  return [...failures.slice(inputs.broken.length), ...dead];
 }
 
 export const noLiveSecret = (path: string) => `route ${path}: no live secret, so its requests are answered with 503`;
