@@ -160,9 +160,11 @@ export class Listener {
     if (this.inFlight > 0) await sleep(LAST_BYTES_MS);
   }
 
-  cutAll(): void {
+  /** Ends every connection at once. Resolves when all are closed: each request has then been recorded. */
+  async cutAll(): Promise<void> {
     this.#server.close();
-    for (const connection of this.list()) connection.stream.destroy();
+    const closes = ({ stream }: Connection) => new Promise<void>((resolve) => stream.once('close', resolve).destroy());
+    await Promise.all(this.list().map(closes));
   }
 
   // --- connections

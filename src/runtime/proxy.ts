@@ -40,7 +40,7 @@ export async function startProxy(effects: Effects) {
 
   const closeStores = () => Promise.all([redelivery.close(), once()?.claims.close()]);
   const fail = async (error: unknown): Promise<never> => {
-    admin.cutAll();
+    await admin.cutAll();
     upstream.close();
     // A store left open keeps this process alive, and its lock keeps the next process out.
     await Promise.race([closeStores(), sleep(END_MS.close)]);
@@ -97,8 +97,7 @@ export async function startProxy(effects: Effects) {
       clearInterval(looks);
       exposure.stop();
       await Promise.race([closeStores(), late]);
-      admin.cutAll();
-      await sleep(1); // sockets close before timers run: what was cut has its line before `stopped`
+      await admin.cutAll(); // what was cut has its line before `stopped`
       requests.flush();
       const blocked = await blockedThreads(END_MS.look + Math.max(0, until - performance.now()));
       if (blocked.length > 0)

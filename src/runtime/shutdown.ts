@@ -1,5 +1,4 @@
 // Draining, and the order of shutdown.
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { END_MS } from '../base/blocked-threads.ts';
 import type { LiveRuleset } from './reload.ts';
 
@@ -64,8 +63,7 @@ export class Shutdown {
     pipeline.endWaits();
     const answered = pipeline.settled().then(() => listener.refuseRest()); // unfinished deliveries are stored first
     await Promise.race([answered, late]);
-    listener.cutAll();
-    await nextTurn(); // lets the cut requests be recorded
+    await listener.cutAll();
     if (cut > 0) log.warn('requests were cut at the end of shutdown.grace', { cut });
     return { cut, late, until };
   }
