@@ -151,8 +151,8 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
   const { problem, lastNotStored: turnedAway, crowded, summary, summedAt } = storeState;
   const { groups, soonest, losses, lostLately, aside, evicts } = summary;
   /** Null before the store was tested and counted for the first time. */
-  const known = <T>(value: T) => (summedAt > 0 ? value : null);
-  const total = (state: DeferredState) => known(storeState.total(state).deliveries);
+  const counted = <T>(value: T) => (summedAt > 0 ? value : null);
+  const total = (state: DeferredState) => counted(storeState.total(state).deliveries);
   const ofState = (of: DeferredState) => groups.filter(({ state }) => state === of);
   /** When the window of the first of them ends, and when that came; null if there is none. */
   const firstEnd = (of: typeof groups) => {
@@ -164,7 +164,7 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
   };
   return {
     store: isDirectory(location) ? location : new URL(location).host,
-    state: problem?.kind ?? known('works' as const) ?? ('unknown' as const),
+    state: problem?.kind ?? counted('works' as const) ?? ('unknown' as const),
     problem: problem?.why ?? null,
     turnedAway,
     crowded,
@@ -178,7 +178,8 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
     unverified: total('unverified'),
     /** The waiting ones by route. */
     waits: [...Map.groupBy(ofState('waiting'), ({ route }) => route)].map(([route, all]) => {
-      return { route, deliveries: all.reduce((sum, one) => sum + one.deliveries, 0), end: firstEnd(all)?.at ?? null };
+      const deliveries = all.reduce((sum, group) => sum + group.deliveries, 0);
+      return { route, deliveries, end: firstEnd(all)?.at ?? null };
     }),
     whys: ofState('unverified').map((group) => {
       const { failure, secret, route, deliveries, oldest: came } = group;
@@ -186,12 +187,12 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
     }),
     /** Of all that is stored; null while that is not known. */
     routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,
-    bytes: known(storeState.total('all').bytes),
-    filling: known(storeState.filling),
+    bytes: counted(storeState.total('all').bytes),
+    filling: counted(storeState.filling),
     oldest: storeState.total('waiting').oldest || null,
     deliveries: soonest.map((entry) => deliveryStatus(entry, storeState, sends)),
     losses: losses.map(lossStatus),
-    lostLately: known(lostLately),
+    lostLately: counted(lostLately),
     aside,
     evicts,
   };

@@ -7,16 +7,16 @@ export function listOf(words: readonly string[], conjunction: 'and' | 'or'): str
 }
 
 /** `; did you mean X?`; empty if no allowed word is near. */
-export function didYouMean(found: string, allowed: readonly string[]): string {
-  const near = nearest(found, allowed);
+export function didYouMean(word: string, allowed: readonly string[]): string {
+  const near = nearest(word, allowed);
   return near === null ? '' : `; did you mean ${near}?`;
 }
 
-/** The allowed word nearest to `found`, ignoring case; null if the difference is more than a typing error. */
-export function nearest(found: string, allowed: readonly string[], mostEdits = 3): string | null {
-  const most = found.length > 64 ? -1 : Math.min(mostEdits, Math.floor(found.length / 2));
+/** The allowed word nearest to `word`, ignoring case; null if the difference is more than a typing error. */
+export function nearest(word: string, allowed: readonly string[], mostEdits = 3): string | null {
+  const most = word.length > 64 ? -1 : Math.min(mostEdits, Math.floor(word.length / 2));
   for (let edits = 0; edits <= most; edits++) {
-    const near = allowed.find((word) => isWithin(found.toLowerCase(), word.toLowerCase(), edits));
+    const near = allowed.find((other) => isWithin(word.toLowerCase(), other.toLowerCase(), edits));
     if (near !== undefined) return near;
   }
   return null;
@@ -32,10 +32,10 @@ function isWithin(a: string, b: string, edits: number): boolean {
   return isWithin(restOfA, restOfB, fewer) || isWithin(restOfA, b, fewer) || isWithin(a, restOfB, fewer);
 }
 
-/** The allowed path that begins most like `found`, ignoring case; null if several do, or only by their slash. */
-export function mostAlike(found: string, allowed: readonly string[]): string | null {
-  const word = found.toLowerCase();
-  const amounts = allowed.map((path) => [...path.toLowerCase(), ''].findIndex((one, at) => one !== word[at]));
+/** The allowed path that begins most like `path`, ignoring case; null if several do, or only by their slash. */
+export function mostAlike(path: string, allowed: readonly string[]): string | null {
+  const given = path.toLowerCase();
+  const amounts = allowed.map((other) => [...other.toLowerCase(), ''].findIndex((char, at) => char !== given[at]));
   const most = Math.max(2, ...amounts);
   const [first = null, second] = allowed.filter((_, at) => amounts[at] === most);
   return second === undefined ? first : null;

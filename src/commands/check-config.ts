@@ -1,6 +1,6 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import type { Config, Salvaged } from '../config/config.ts';
+import { type Config, deliversOnce, redelivers, type Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { atValue, formatProblem, inOrder, type KeyPath, type ProblemAt } from '../config/problems.ts';
 import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
@@ -8,15 +8,7 @@ import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { inForce, type Route } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
-import {
-  buildPolicy,
-  deliversOnce,
-  noLiveSecret,
-  redelivers,
-  routesOf,
-  routesWithoutSecret,
-  unknownId,
-} from '../runtime/ruleset.ts';
+import { buildPolicy, noLiveSecret, routesOf, routesWithoutSecret, unknownId } from '../runtime/ruleset.ts';
 import { buildTls, readTlsFiles, tlsProblem } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';

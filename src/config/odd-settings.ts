@@ -1,5 +1,5 @@
 // Warnings about a configuration that is valid but rarely intended. None stops the proxy.
-import type { Config, Values } from './config.ts';
+import { type Config, deliversOnce, redelivers, type Values } from './config.ts';
 import { atKey, atValue, type KeyPath } from './problems.ts';
 import type { Env } from './variables.ts';
 
@@ -18,19 +18,18 @@ export function* warningsOf(values: Values, config: Config, env: Env) {
     yield atValue(['unmatched'], message);
   }
   for (const [index, route] of routes.entries()) yield* routeWarnings(['routes', index], route);
-  const redelivers = routes.some(({ redeliver }) => redeliver !== null);
-  if (redelivers && admin.readyNeedsUpstream) {
+  if (redelivers(values) && admin.readyNeedsUpstream) {
     const message =
       'found beside a route with redeliver: while the app is down the proxy is not ready, so load balancers send it nothing to store';
     yield atKey(['admin', 'readyNeedsUpstream'], message);
   }
   for (const [index, { overlap }] of secrets.entries()) {
-    if (!redelivers || overlap === null) continue;
+    if (!redelivers(values) || overlap === null) continue;
     const message =
       'found beside a route with redeliver: the old value lives in memory alone, so after a restart what it signed is not sent again; rotate with two secrets';
     yield atKey(['secrets', index, 'overlap'], message);
   }
-  if (once.store !== 'memory' && once.name === '' && routes.some((route) => route.once !== null)) {
+  if (once.store !== 'memory' && once.name === '' && deliversOnce(values)) {
     const message = 'found without once.name: an app that shares this database loses each event that this one has had';
     yield atKey(['once', 'store'], message);
   }

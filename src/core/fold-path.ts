@@ -217,7 +217,7 @@ const SUSPECTS = /[^\p{M}\uff9e\uff9f]?[\p{M}\uff9e\uff9f]{14,}/gu;
 const NON_ASCII = /[^\x00-\x7f]{14,}/g;
 
 /** True if the text, once decomposed (NFKD), has more than 30 non-starters in a row. Linear; normalises single characters. */
-export function hasLongRun(text: string): boolean {
+function hasLongRun(text: string): boolean {
   const runs = text.match(NON_ASCII)?.flatMap((part) => part.match(SUSPECTS) ?? []) ?? [];
   return runs.some((suspects) => {
     let run = 0;

@@ -68,14 +68,6 @@ export function routesOf(config: Config): readonly Route[] {
   return [...config.routes, config.unmatched];
 }
 
-export function deliversOnce({ routes }: Config): boolean {
-  return routes.some(({ once }) => once !== null);
-}
-
-export function redelivers({ routes }: Config): boolean {
-  return routes.some(({ redeliver }) => redeliver !== null);
-}
-
 /** Why a changed configuration is not put into use: what it cannot read, or serve, that is no problem of `running`. */
 export function newProblems(changed: Ruleset, running: Ruleset): readonly string[] {
   const before = problemsOf(running);

@@ -3,7 +3,7 @@
 import type { Writable } from 'node:stream';
 import { Captures } from '../admin/captures.ts';
 import { ByteBudget } from '../bodies/budget.ts';
-import type { Config } from '../config/config.ts';
+import { type Config, deliversOnce } from '../config/config.ts';
 import type { Env } from '../config/variables.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
@@ -22,7 +22,7 @@ import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { budgetOf, Descriptors } from './machine-limits.ts';
-import { deliversOnce, type Ruleset, routesOf } from './ruleset.ts';
+import { type Ruleset, routesOf } from './ruleset.ts';
 
 /** The parts of its process that the proxy uses. */
 export interface Effects {

@@ -30,7 +30,7 @@ const PAUSED = 21;
 /** Any number but 0, 1, 2 and 21 ends the parse with an error. */
 const STOP = -1;
 
-export type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
+type SpanKind = typeof TARGET | typeof REASON | typeof NAME | typeof VALUE;
 export const TARGET = 0;
 export const REASON = 1;
 export const NAME = 2;
