@@ -32,7 +32,7 @@ export const threads = new Map<string, () => Promise<unknown>>();
  * The work of the hanging threads, such as `files`. Resolves at once if no thread is busy, else within `most`
  * milliseconds in which no thread runs. Work counts only if it is found at every look: a file is read in several steps.
  */
-export async function blockedThreads(most = LONGEST_LOOK_MS): Promise<string[]> {
+export async function blockedThreads(most: number): Promise<string[]> {
   const looks = Math.min(most, LONGEST_LOOK_MS) / LOOK_EACH_MS;
   const unanswered = new Set(threads.keys());
   for (const [does, call] of threads) {

@@ -3,8 +3,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { dropOldest } from '../base/drop-oldest.ts';
 import { codeOf, ignore } from '../base/errors.ts';
-import { dropOldest, TickedSet } from '../base/indexed-set.ts';
+import { TickedSet } from '../base/ticked-set.ts';
 import { ByteBudget } from '../bodies/budget.ts';
 import { OVERLOAD_HINTS } from '../core/hint.ts';
 import type { TlsContents } from '../wire/tls-file-contents.ts';

@@ -2,7 +2,7 @@
 // THE ONE RULE FOR SHARES is `told`. A cause has its own share, its own row of good ones since its last bad one, and its own
 // end; what came before its first has no part in it. Four an hour and a hundred a second are judged alike, and nothing
 // flips: a state is left later than it is reached. Times are milliseconds of the monotonic clock.
-import { dropOldest } from '../base/indexed-set.ts';
+import { dropOldest } from '../base/drop-oldest.ts';
 import { FATES, type Fate } from '../core/fate-by-status.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import { Counts, copied, type Detail, detailOf, entryOf, NONE } from './tallies.ts';

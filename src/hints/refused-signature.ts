@@ -2,7 +2,7 @@
 // Hints are only for the operator. None holds a value, a digest or a part of a signature, and none lets anything pass.
 import { Buffer } from 'node:buffer';
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { dropOldest } from '../base/indexed-set.ts';
+import { dropOldest } from '../base/drop-oldest.ts';
 import { firstValue } from '../core/header-lines.ts';
 import type { Hint } from '../core/hint.ts';
 import { isListed, outsideByClock, type Secret, stateOf } from '../core/keyring.ts';

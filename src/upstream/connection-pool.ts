@@ -4,7 +4,8 @@
 import { Buffer } from 'node:buffer';
 import type { OnReadOpts, Socket } from 'node:net';
 import { deadline } from '../base/deadline.ts';
-import { dropOldest, TickedSet } from '../base/indexed-set.ts';
+import { dropOldest } from '../base/drop-oldest.ts';
+import { TickedSet } from '../base/ticked-set.ts';
 import { peerKey } from '../wire/socket-progress.ts';
 import type { TlsContents } from '../wire/tls-file-contents.ts';
 import { type Address, addressOf, type CertificateDates, connectTimeout, connectTo, wrongDates } from './connect.ts';

@@ -2,7 +2,7 @@
 // transaction. Records have a table of their own, and are read only to be sent or for an operator's command.
 import { randomUUID } from 'node:crypto';
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import { dropOldest } from '../../base/indexed-set.ts';
+import { dropOldest } from '../../base/drop-oldest.ts';
 import { bodyTag } from '../../core/request-record.ts';
 import { type Note, noteText, readNote, readWords } from '../note.ts';
 import * as store from './store.ts';

@@ -50,7 +50,7 @@ async function ended(blocked: keyof typeof BLOCKED, before: readonly string[] = 
     import { blockedThreads, killSelf, threads } from ${JSON.stringify(MODULE)};
     const pipe = ${JSON.stringify(pipe)};
     ${BLOCKED[blocked]}
-    const found = await blockedThreads();
+    const found = await blockedThreads(1500);
     process.stdout.write(JSON.stringify(found));
     setTimeout(() => found.length > 0 ? killSelf() : process.exit(0), 50);`;
   const [command = '', ...words] = [...before, process.execPath, '--input-type=module', '--eval', program];

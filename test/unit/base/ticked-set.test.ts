@@ -1,7 +1,7 @@
 // Deadlines after the process stood still: suspended, or on a machine that was.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { TickedSet } from '../../../src/base/indexed-set.ts';
+import { TickedSet } from '../../../src/base/ticked-set.ts';
 import { socketPair } from '../../support/machine/listening.ts';
 import { standStill } from '../../support/machine/stand-still.ts';
 
