@@ -200,13 +200,17 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
 
 function deliveryStatus({ id, state, wait, asked, note }: Entry, storeState: Queue['storeState'], sends: boolean) {
   const { came: at = null, route = null, attempts = null, passed = 0, failure = 'unreadable' } = note ?? {};
-  const due = Math.round(storeState.summedAt + wait);
-  /** Null if it is neither sent again automatically nor asked for. */
-  const nextTry = (state === 'waiting' || asked) && sends ? due : null;
-  /** When it is removed unless a person decides before; null if it waits, was asked for, or that is not known. */
-  const keptUntil = !asked && (state === 'stopped' || state === 'expired') ? due : null;
-  return { id, state, at, route, attempts, passed, lastFailure: failure, nextTry, keptUntil };
+  const turn = turnOf({ state, asked }, storeState.summedAt + wait, sends);
+  return { id, state, at, route, attempts, passed, lastFailure: failure, ...turn };
 }
+
+/** What a stored delivery waits for until `due`, in epoch milliseconds. */
+export const turnOf = ({ state, asked }: Pick<Entry, 'state' | 'asked'>, due: number, sends: boolean) => ({
+  /** Null if it is neither sent again automatically nor asked for. */
+  nextTry: (state === 'waiting' || asked) && sends ? Math.round(due) : null,
+  /** When it is removed unless a person decides before; null if it waits, was asked for, or that is not known. */
+  keptUntil: !asked && (state === 'stopped' || state === 'expired') ? Math.round(due) : null,
+});
 
 /** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */
 export function lossStatus({ at, id, note, why, events }: Loss) {

@@ -25,7 +25,7 @@ export const run = command('capture', async ({ values }, io) => {
   if (ms === 0 || ms > MOST_CAPTURED.ms) throw usageError('--for takes a duration from 1ms to 24h');
   const query = new URLSearchParams({ count, ms: String(ms), ...(reason !== undefined && { reason }) });
   const url = await adminUrl(`/-/capture?${query}`, config, io);
-  // Not recursive: Node's never ends where nothing can be created in a directory that exists.
+  // Not recursive: Node's never ends where a directory takes none, such as /proc (test/integration/capture.test.ts).
   await mkdir(out, { mode: 0o700 }).catch(async (error: unknown) => {
     if (!(await stat(out).catch(() => null))?.isDirectory())
       throw new UsageError(`cannot create ${out} in its parent: ${fileProblem(error)}`);

@@ -6,7 +6,7 @@ import { ignore } from '../base/errors.ts';
 import { printable } from '../base/printable.ts';
 import { redelivers } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { lossStatus } from '../facts.ts';
+import { lossStatus, turnOf } from '../facts.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
 import { dateText, spanText } from '../health/times.ts';
 import { ALL_WHYS, mostBytes, splitRecord } from '../redelivery/record.ts';
@@ -96,7 +96,6 @@ function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean)
     tried,
     failure = null,
   } = note ?? {};
-  const due = Math.round(Date.now() + Math.max(0, wait));
   return {
     id,
     state: note === null ? ('unreadable' as const) : state,
@@ -108,8 +107,7 @@ function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean)
     attempts,
     lastTry: tried || null,
     lastFailure: failure,
-    nextTry: (state === 'waiting' || asked) && sends ? due : null,
-    keptUntil: !asked && (state === 'stopped' || state === 'expired') ? due : null,
+    ...turnOf({ state, asked }, Date.now() + Math.max(0, wait), sends),
   };
 }
 
