@@ -97,7 +97,7 @@ function reachesListener(url: string, { host, port }: { readonly host: string; r
   const { protocol = '', hostname = '', port: written = '' } = URL.parse(url) ?? {};
   const usual = { 'http:': '80', 'https:': '443' }[protocol];
   if (usual === undefined || String(port) !== (written || usual)) return false;
-  const [listening, name] = [plainAddress(host), plainAddress(hostname.replace(/^\[|\]$/g, ''))];
+  const [listening, name] = [normalAddress(host), normalAddress(hostname.replace(/^\[|\]$/g, ''))];
   const interfaces = Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? []);
   const isOwn = (address: string) => /^127\.[0-9.]+$/.test(address) || [...LOOPBACK, ...interfaces].includes(address);
   return (CONNECTED.get(name) ?? [name]).some((address) => {
@@ -108,7 +108,7 @@ function reachesListener(url: string, { host, port }: { readonly host: string; r
 }
 
 /** An address in its one spelling, without its zone; an IPv4 address that IPv6 maps as such. Names stay as they are. */
-function plainAddress(host: string): string {
+function normalAddress(host: string): string {
   const [address = ''] = host.split('%');
   if (isIP(address) !== 6) return host.toLowerCase();
   return new SocketAddress({ address, family: 'ipv6' }).address.replace(/^::ffff:(?=.*\.)/, '');

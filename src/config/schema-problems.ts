@@ -72,7 +72,7 @@ export type Written = ReturnType<typeof readWritten>;
 export function readWritten(data: Mapping) {
   const input = withoutEmpty(data);
   const parsed = configSchema.safeParse(input, { reportInput: true });
-  const problems = parsed.success ? [] : parsed.error.issues.flatMap(problemsOf);
+  const problems = parsed.success ? [] : parsed.error.issues.flatMap(issueProblems);
   const values: Values = parsed.success ? parsed.data : configSchema.parse(withoutBad(input, problems));
   const isSound = soundness(problems);
   const entries = <T>(name: 'secrets' | 'routes', list: readonly T[]) =>
@@ -119,7 +119,7 @@ function withoutBad(input: Mapping, problems: readonly ProblemAt[]): Mapping {
   return Object.fromEntries(sections);
 }
 
-function problemsOf(issue: z.core.$ZodIssue): readonly ProblemAt[] {
+function issueProblems(issue: z.core.$ZodIssue): readonly ProblemAt[] {
   const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
   const { allowed = '', keys = [] } = allowedAt(path) ?? {};
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => unknownKey(path, name, keys));

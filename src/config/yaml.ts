@@ -34,7 +34,7 @@ export function readYaml(text: string) {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
   if (problems.length > 0) return { data: null, problems, locate };
-  const data = plain(contents, { path: [], key: 0 }, walk) ?? {};
+  const data = dataOf(contents, { path: [], key: 0 }, walk) ?? {};
   if (isMapping(data)) return { data, problems, locate };
   const why = typeof data === 'string' && lacksSpace(data) ? NO_SPACE : 'it needs keys such as "upstream:"';
   const message = `the file is not a mapping; ${why}`;
@@ -59,7 +59,7 @@ export function isMapping(value: unknown): value is Mapping {
 }
 
 /** The node as plain data. `key` is the offset at which its key begins. */
-function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: number }, walk: Walk): unknown {
+function dataOf(node: ParsedNode | null, { path, key }: { path: KeyPath; key: number }, walk: Walk): unknown {
   walk.places.set(JSON.stringify(path), { key, value: node?.range[0] ?? key });
   if (node === null) return null;
   const forbidden = (message: string) => {
@@ -78,7 +78,7 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
   walk.entries += node.items.length;
   if (walk.entries > MAX_ENTRIES) return forbidden(`more than ${MAX_ENTRIES} entries in the whole file`);
   if (isSeq(node)) {
-    return node.items.map((item, index) => plain(item, { path: [...path, index], key: item.range[0] }, walk));
+    return node.items.map((item, index) => dataOf(item, { path: [...path, index], key: item.range[0] }, walk));
   }
   const mapping: Record<string, unknown> = Object.create(null);
   for (const pair of node.items) {
@@ -87,7 +87,7 @@ function plain(node: ParsedNode | null, { path, key }: { path: KeyPath; key: num
     const below = { path: [...path, name], key: pair.key.range[0] };
     if (Object.hasOwn(mapping, name))
       walk.problems.push({ ...below, at: below.key, message: 'this key appears twice' });
-    mapping[name] = plain(pair.value, below, walk);
+    mapping[name] = dataOf(pair.value, below, walk);
   }
   return mapping;
 }

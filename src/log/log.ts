@@ -35,14 +35,14 @@ export function createLog(lowest: LogLevel, write: (line: string) => void): Log 
 /** `own` comes first and wins: a second `msg` in one object would hide the first from most readers. */
 function toJson(own: Fields, fields: Fields): string {
   try {
-    return JSON.stringify({ ...own, ...fields, ...own }, plain);
+    return JSON.stringify({ ...own, ...fields, ...own }, replacer);
   } catch {
-    return JSON.stringify({ ...own, fields: '[not serializable]' }, plain); // cyclic, a getter or toJSON that throws
+    return JSON.stringify({ ...own, fields: '[not serializable]' }, replacer); // cyclic, a getter or toJSON that throws
   }
 }
 
 /** The JSON.stringify replacer. `this` holds the original value, from before any toJSON. */
-function plain(this: unknown, key: string, value: unknown): unknown {
+function replacer(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Fields)[key];
   if (ArrayBuffer.isView(original) || original instanceof ArrayBuffer) return `[${original.byteLength} bytes]`;
   if (original instanceof Error) {

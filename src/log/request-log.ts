@@ -109,8 +109,8 @@ function fieldsOf(record: RequestRecord, diagnosis: string | null): Fields {
     upstreamStatus: upstreamStatus || null,
     secret,
     bodyBytes,
-    durationMs: milliseconds(durationMs),
-    upstreamMs: upstreamMs < 0 ? null : milliseconds(upstreamMs),
+    durationMs: rounded(durationMs),
+    upstreamMs: upstreamMs < 0 ? null : rounded(upstreamMs),
     traceId,
   };
   const present = Object.entries(fields).filter(([, value]) => value !== null);
@@ -118,6 +118,6 @@ function fieldsOf(record: RequestRecord, diagnosis: string | null): Fields {
 }
 
 /** Rounded to the microsecond. */
-function milliseconds(value: number): number {
+function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
 }

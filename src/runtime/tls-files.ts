@@ -67,7 +67,7 @@ export function buildTls(
     const [ca, cert, key] = (['ca', 'cert', 'key'] as const).map((role) => mine.find((file) => file.role === role));
     const tls = { ca: ca?.bytes, cert: cert?.bytes, key: key?.bytes, servername: servername ?? undefined };
     if (old !== null && process.getBuiltinModule('node:util').isDeepStrictEqual(old, tls)) return old;
-    const problems = problemsOf(mine, tls);
+    const problems = contentProblems(mine, tls);
     const expired = problems.length > 0 || cert === undefined ? null : timeProblem(cert, Date.now());
     // At start an expired certificate still serves clients that do not check it; at a reload the old one is better.
     if (expired !== null) (old === null ? warnings : problems).push(expired);
@@ -89,7 +89,7 @@ export function tlsProblem(message: string): ProblemAt {
   return atValue([side, 'tls', key], message.slice(prefix.length));
 }
 
-function problemsOf(files: readonly TlsFile[], tls: TlsContents): string[] {
+function contentProblems(files: readonly TlsFile[], tls: TlsContents): string[] {
   const unreadable = files.flatMap(({ problem }) => problem ?? []);
   if (unreadable.length > 0) return unreadable;
   const each = files.flatMap((file) => [...refusals([file], { [file.role]: file.bytes }), ...lostAuthorities(file)]);
