@@ -11,6 +11,7 @@ import { windowOf } from './redelivery/next-state.ts';
 import type { Queue } from './redelivery/queue.ts';
 import { isVerifiable } from './redelivery/record.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
+import type { Readiness } from './runtime/readiness.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
 import { hasMatched, lastMatch } from './secrets/key-from-value.ts';
 import type { SecretMaterial } from './secrets/sources.ts';
@@ -26,12 +27,7 @@ export type DeferredDelivery = DeferredFacts['deliveries'][number];
 export const SLOW_MS = 5000;
 
 /** The facts that take time to find out. */
-export interface Probed {
-  readonly ready: boolean;
-  readonly causes: readonly string[];
-  /** Why the upstream accepts no connections: the system's code, such as `ECONNREFUSED`; null if it accepts them. */
-  readonly error: string | null;
-}
+export type Probed = Readonly<ReturnType<Readiness['unprobed']>>;
 
 export interface Reload {
   readonly ok: boolean;
@@ -65,7 +61,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
       exposed: exposure.state === 'exposed',
       exposure: exposure.state,
     },
-    routes: [...loaded.config.routes, loaded.config.unmatched].map((route) => routeStatus(route, from.ruleset, now)),
+    routes: policy.routes.all.map((route) => routeStatus(route, from.ruleset, now)),
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       lastMatch: lastMatch(secret.key),

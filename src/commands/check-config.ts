@@ -1,6 +1,6 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import { type Config, deliversOnce, redelivers, type Salvaged } from '../config/config.ts';
+import { type Config, deliversOnce, redelivers, routesOf, type Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { atValue, formatProblem, inOrder, type KeyPath, type ProblemAt } from '../config/problems.ts';
 import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
@@ -8,7 +8,7 @@ import { outsideByClock, stateOf } from '../core/keyring.ts';
 import { inForce, type Route } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
-import { buildPolicy, noLiveSecret, routesOf, routesWithoutSecret, unknownId } from '../runtime/ruleset.ts';
+import { buildPolicy, noLiveSecret, routesWithoutSecret, unknownId } from '../runtime/ruleset.ts';
 import { buildTls, readTlsFiles, tlsProblem } from '../runtime/tls-files.ts';
 import { failuresOf, readSecrets, usable } from '../secrets/rotation.ts';
 import { readPasswordFile, type SecretMaterial, sourceName } from '../secrets/sources.ts';
@@ -40,7 +40,7 @@ async function inspect(file: string | null, reading: Reading, io: Io) {
     const source = { config, file: loaded.file, sha256: loaded.file && loaded.sha256 };
     if (reading === 'no secrets') return { ...source, errors: [], warnings, secrets: unread(config, io) };
     const { secrets, problems } = await readFiles(config, io);
-    const dead = routesWithoutSecret(config, buildPolicy(config, usable(secrets)), Date.now()).map(({ path }) => {
+    const dead = routesWithoutSecret(buildPolicy(config, usable(secrets)), Date.now()).map(({ path }) => {
       const index = config.routes.findIndex((route) => route.path === path);
       const place = index < 0 ? ['unmatched'] : ['routes', index, config.routes[index]?.secrets ? 'secrets' : 'path'];
       return atValue(place, noLiveSecret(path));

@@ -113,10 +113,7 @@ function readUrl(text: string): URL {
   return url;
 }
 
-interface Expectation {
-  readonly meaning: string;
-  readonly meets: (status: number) => boolean;
-}
+type Expectation = ReturnType<typeof exactly>;
 
 function readExpectation({ expect, 'expect-not': expectNot }: Values): Expectation {
   if (expect !== undefined && expectNot !== undefined) throw usageError('give --expect or --expect-not, not both');
@@ -126,7 +123,7 @@ function readExpectation({ expect, 'expect-not': expectNot }: Values): Expectati
   return { meaning: `expected anything but ${expectNot}`, meets: (status) => !meets(status) };
 }
 
-function exactly(text: string, option: string): Expectation {
+function exactly(text: string, option: string) {
   if (!/^[1-5][0-9][0-9]$/.test(text)) throw usageError(`${option} takes a status from 100 to 599, not '${text}'`);
-  return { meaning: `expected ${text}`, meets: (status) => status === Number(text) };
+  return { meaning: `expected ${text}`, meets: (status: number) => status === Number(text) };
 }

@@ -29,6 +29,9 @@ export interface Config extends Omit<Values, 'secrets' | 'routes' | 'unmatched'>
   readonly unmatched: Route;
 }
 
+/** Every route, `unmatched` last. */
+export const routesOf = ({ routes, unmatched }: Config): readonly Route[] => [...routes, unmatched];
+
 type RoutesWith<K extends keyof Route> = { readonly routes: readonly Pick<Route, K>[] };
 export const deliversOnce = ({ routes }: RoutesWith<'once'>) => routes.some(({ once }) => once !== null);
 export const redelivers = ({ routes }: RoutesWith<'redeliver'>) => routes.some(({ redeliver }) => redeliver !== null);

@@ -14,7 +14,7 @@ export class Readiness {
   /** True once the proxy listens. */
   started = false;
   #wasReady = false;
-  /** Why the upstream accepted no connection when it was last asked; null if it did. */
+  /** Why the upstream accepted no connection when it was last asked, as the system's code; null if it did. */
   #error: string | null = null;
 
   constructor(live: Pick<LiveRuleset, 'ruleset' | 'services'>) {
@@ -49,10 +49,10 @@ export class Readiness {
   }
 
   /** The readiness without asking the upstream: its last answer counts, which proxy.ts renews each 15 s at least. */
-  unprobed(): Probed {
+  unprobed() {
     const { ruleset, services } = this.#live;
     const now = Date.now();
-    const without = this.#wasReady ? [] : routesWithoutSecret(ruleset.loaded.config, ruleset.policy, now);
+    const without = this.#wasReady ? [] : routesWithoutSecret(ruleset.policy, now);
     const causes = without.map((route) => `${route.path}: no live secret${whyNone(ruleset, route, now)}`);
     if (!this.started) causes.push('not listening yet');
     if (services.listener.draining) causes.push('draining');

@@ -63,11 +63,6 @@ export function buildPolicy(
   });
 }
 
-/** Every route of a config, `unmatched` last. */
-export function routesOf(config: Config): readonly Route[] {
-  return [...config.routes, config.unmatched];
-}
-
 /** Why a changed configuration is not put into use: what it cannot read, or serve, that is no problem of `running`. */
 export function newProblems(changed: Ruleset, running: Ruleset): readonly string[] {
   const before = problemsOf(running);
@@ -75,9 +70,9 @@ export function newProblems(changed: Ruleset, running: Ruleset): readonly string
 }
 
 /** Without those that are `broken`: they are of a configuration that is not in use. */
-function problemsOf({ failures, loaded, materials, policy, inputs }: Ruleset): readonly string[] {
+function problemsOf({ failures, materials, policy, inputs }: Ruleset): readonly string[] {
   const ids = materials.map(({ id }) => id);
-  const dead = routesWithoutSecret(loaded.config, policy, Date.now()).flatMap((route) => [
+  const dead = routesWithoutSecret(policy, Date.now()).flatMap((route) => [
     noLiveSecret(route.path),
     ...(route.secrets ?? []).flatMap((id) => (ids.includes(id) ? [] : unknownId(route.path, id, ids))),
   ]);
@@ -90,9 +85,9 @@ export const unknownId = (path: string, id: string, ids: readonly string[]) =>
   `route ${path}: no secret has the id ${id} now${didYouMean(id, ids)}`;
 
 /** Enforcing routes without a live secret: they answer 503, and a starting proxy is not ready while there is one. */
-export function routesWithoutSecret(config: Config, policy: Policy, at: number): readonly Route[] {
-  const verified = routesOf(config).filter((route) => route.action === 'verify' && !reports(route, at));
-  return verified.filter(({ secrets }) => policy.keyring.live(secrets, at).length === 0);
+export function routesWithoutSecret({ routes, keyring }: Policy, at: number): readonly Route[] {
+  const verified = routes.all.filter((route) => route.action === 'verify' && !reports(route, at));
+  return verified.filter(({ secrets }) => keyring.live(secrets, at).length === 0);
 }
 
 // --- the changes of the configuration that only a restart applies

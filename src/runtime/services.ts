@@ -22,7 +22,7 @@ import { readPasswordFile, type SecretMaterial } from '../secrets/sources.ts';
 import { bypassAddress, Exposure } from '../upstream/exposure.ts';
 import { Upstream } from '../upstream/upstream.ts';
 import { budgetOf, Descriptors } from './machine-limits.ts';
-import { type Ruleset, routesOf } from './ruleset.ts';
+import type { Ruleset } from './ruleset.ts';
 
 /** The parts of its process that the proxy uses. */
 export interface Effects {
@@ -92,7 +92,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   const listener = new Listener(listenerLimits(first), handler, budget);
   // Chunk framing may be as long as the body.
   const mostBytes = () =>
-    configNow().limits.maxHeader + 2 * Math.max(...routesOf(configNow()).map(({ maxBody }) => maxBody));
+    policy().settings.maxHeader + 2 * Math.max(...policy().routes.all.map(({ maxBody }) => maxBody));
   const captures = new Captures({ log, listener, mostBytes });
   const bypass = bypassAddress(env.POD_IP, upstream.pool.address, config.listen.port);
   const exposure = new Exposure(bypass, (now) => {
@@ -141,10 +141,10 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
 }
 
 /** The routes and secrets that have series. Of several secrets with one id, only the first has a key (rotation.ts). */
-function seriesPlan({ loaded, materials }: Ruleset): SeriesPlan {
+function seriesPlan({ policy, materials }: Ruleset): SeriesPlan {
   const secrets = materials.filter(({ kind }) => kind === 'secret');
   const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((secret) => secret.id === id) === nth;
-  return { routes: routesOf(loaded.config), secrets: secrets.filter(isFirst) };
+  return { routes: policy.routes.all, secrets: secrets.filter(isFirst) };
 }
 
 function openOnce(settings: Config['once'], log: Log) {

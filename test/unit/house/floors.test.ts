@@ -48,7 +48,7 @@ function place(file: string): string {
 const DERIVED: Readonly<Record<string, readonly string[]>> = {
   'admin/handlers.ts': ['runtime/proxy.ts'],
   'core/hint.ts': ['health/diagnoses.ts'],
-  'facts.ts': ['runtime/reload.ts'],
+  'facts.ts': ['runtime/readiness.ts', 'runtime/reload.ts'],
   'metrics/readings.ts': ['runtime/reload.ts'],
   'downstream/connection.ts': ['downstream/listener.ts'],
   'downstream/following-bytes.ts': ['downstream/connection.ts', 'downstream/listener.ts'],

@@ -11,11 +11,9 @@ const RULESET = {
     config: {
       admin: { readyNeedsUpstream: false },
       shutdown: { delay: 5000, grace: 0 },
-      routes: [],
-      unmatched: 'reject',
-      limits: {},
     },
   },
+  policy: { routes: { all: [] } },
 };
 
 function alive() {
