@@ -1,7 +1,8 @@
 // The gate: rules for every request. Each row is one rule with the attack that it stops; a request that breaks one gets
 // 400. No rule may rely on an earlier one having passed. A refusal names the first broken rule and the header that
 // broke it, never a value. The client chooses the header's name, so the log and the status page shorten it.
-import { ABOUT_CLIENT, CGI_PATHS, HOP_BY_HOP, MAX_LINES, nominated } from './header-lines.ts';
+import { MAX_LINES, nominated } from './header-lines.ts';
+import { ABOUT_CLIENT, CGI_PATHS, HOP_BY_HOP } from './header-names.ts';
 import type { Reason } from './reasons.ts';
 import type { Head } from './request-head.ts';
 import { type Route, UNMATCHED } from './routes.ts';

@@ -1,5 +1,6 @@
 // A request's head, read in one pass: the facts that the gate, the verdict and the body reader need.
-import { isRerouting, lowerCaseName, valuesOf } from './header-lines.ts';
+import { valuesOf } from './header-lines.ts';
+import { isRerouting, lowerCaseName } from './header-names.ts';
 import { LOWER_CASE_SIGNATURE_HEADER, looksLikeSignature } from './signature.ts';
 
 /** The facts of a request's head. Values are as sent: nothing may rely on them before the gate has passed the head. */

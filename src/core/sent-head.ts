@@ -1,6 +1,7 @@
 // Heads as text, as they are sent: the lines to either side in order, rewritten as `name: value`, with our own framing line
 // in place of the sender's, so that no white space or framing that servers read differently gets through.
-import { ABOUT_CLIENT, BEGINNINGS, endToEnd, HOP_BY_HOP, isRerouting, lowerCaseName, pairsOf } from './header-lines.ts';
+import { endToEnd, pairsOf } from './header-lines.ts';
+import { ABOUT_CLIENT, BEGINNINGS, HOP_BY_HOP, isRerouting, lowerCaseName } from './header-names.ts';
 import { declaredLength, type Head } from './request-head.ts';
 import { looksLikeSignature } from './signature.ts';
 

@@ -1,5 +1,6 @@
 // The header lines about the client, such as X-Forwarded-For, as `forwardedHeaders: overwrite` asks for them.
-import { ABOUT_CLIENT, lowerCaseName, pairsOf } from '../core/header-lines.ts';
+import { pairsOf } from '../core/header-lines.ts';
+import { ABOUT_CLIENT, lowerCaseName } from '../core/header-names.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 
 /** A request as it came, with the connection that it came by. */

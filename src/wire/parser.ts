@@ -3,7 +3,8 @@
 // test/unit/wire/llhttp.test.ts shows each of llhttp's oddities that is worked around here.
 import type { Buffer } from 'node:buffer';
 import { NO_BYTES } from '../base/bytes.ts';
-import { listsClose, lowerCaseName, MAX_LINES, nameIn, withoutTrailingSpace } from '../core/header-lines.ts';
+import { listsClose, MAX_LINES, withoutTrailingSpace } from '../core/header-lines.ts';
+import { lowerCaseName, nameIn } from '../core/header-names.ts';
 import { Llhttp, NAME, REASON, SLICE, spans, TARGET, VALUE } from './llhttp.ts';
 
 /** How a body ends. `close`: with the connection, only for a response. */
