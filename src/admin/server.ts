@@ -97,7 +97,7 @@ export function isForeign(method: string, lines: readonly string[]): boolean {
   return sources.some((source) => !isOwnAddress(source, host));
 }
 
-/** Only localhost or an IP address: an attacker's page would be same-origin if its name resolved to this address. */
+/** True for localhost or an IP address: an attacker's page would be same-origin if its name resolved to this address. */
 function isOwnAddress(source: string, host: string | undefined): boolean {
   const url = URL.parse(source);
   if (url === null || url.host === '' || url.host !== host?.toLowerCase()) return false;

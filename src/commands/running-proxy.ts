@@ -41,7 +41,7 @@ export async function adminUrl(path: string, option: string | undefined, { env, 
 interface Question {
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
-  /** With a body it is a POST, else a GET. */
+  /** The body of a POST; without one it is a GET. */
   readonly body?: Buffer;
   /** Milliseconds for everything, from the connection to the end of what is read. */
   readonly timeout: number;

@@ -64,7 +64,7 @@ export interface Permitted {
   readonly route: Route;
   readonly permit: Permit;
   readonly hint: Hint | null;
-  /** As in `Refused`. */
+  /** The same as in `Refused`. */
   readonly secret: string | null;
 }
 

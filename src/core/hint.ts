@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Diagnosis } from '../health/diagnoses.ts';
 
-/** For the operator alone. Never holds the value of a secret or a header. */
+/** A likely cause, for the operator alone. Never holds the value of a secret or a header. */
 export interface Hint {
   readonly diagnosis: Diagnosis;
   readonly text: string;

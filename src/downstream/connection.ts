@@ -42,7 +42,7 @@ type ListenerPart = Pick<
 export class Connection {
   /** The connection's index in its `IndexedSet`; -1 while it is in none. */
   place = -1;
-  /** Only the reply writes to it, except in a tunnel. Receivers of bodies, FollowingBytes and `close` pause or resume it. */
+  /** Written by the reply alone, or a tunnel; paused and resumed by receivers of bodies, FollowingBytes and `close`. */
   stream: Socket;
   writer: MessageWriter;
   encrypted = false;

@@ -128,7 +128,7 @@ function unzipped(body: Buffer, limit: number): Buffer {
   }
 }
 
-/** For a body decompressed in front, its Content-Encoding left: no variant can match. `lines`: the head's, flat. */
+/** The hint for a body that was decompressed in front: no variant can match. `lines`: the head's, flat. */
 export function decompressed(body: Buffer, lines: readonly string[]): Hint | null {
   const isEncoded = valuesOf(lines, 'content-encoding').length > 0;
   const isJson = /^\s*[[{]/.test(body.toString('latin1', 0, 16));

@@ -110,7 +110,7 @@ async function twoReadings(last: Inputs, read: () => Promise<Inputs>, tries = 2)
   return twoReadings(next, read, tries + 1);
 }
 
-/** Of two readings with one config the last, without what differs. */
+/** The last of two readings with one config, without what differs. */
 function settledOthers(last: Inputs, next: Inputs): Inputs {
   const secrets = settledOnly(last.secrets, next.secrets, (ofSource, nth) => {
     const unread = ofSource.map((secret) => ({ ...secret, ...withoutKey(RESTLESS) }));

@@ -69,7 +69,7 @@ export function newProblems(changed: Ruleset, running: Ruleset): readonly string
   return problemsOf(changed).filter((problem) => !before.includes(problem));
 }
 
-/** Without those that are `broken`: they are of a configuration that is not in use. */
+/** The problems but those that are `broken`, which are of a configuration that is not in use. */
 function problemsOf({ failures, materials, policy, inputs }: Ruleset): readonly string[] {
   const ids = materials.map(({ id }) => id);
   const dead = routesWithoutSecret(policy, Date.now()).flatMap((route) => [

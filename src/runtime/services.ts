@@ -26,7 +26,7 @@ import type { Ruleset } from './ruleset.ts';
 
 /** The parts of its process that the proxy uses. */
 export interface Effects {
-  /** From `--config`; null: $ENTRUPY_PROXY_CONFIG, else the default path if there is a file. */
+  /** The file of `--config`; null: $ENTRUPY_PROXY_CONFIG, else the default path if there is a file. */
   readonly configFile: string | null;
   readonly env: Env;
   /** Receives the log. The stream may fail, block or fill up. */

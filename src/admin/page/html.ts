@@ -14,7 +14,7 @@ export class Html {
 
 type HtmlValue = string | number | Html | readonly Html[] | null | undefined;
 
-/** Only text and attribute values (always quoted) may be inserted, never names of elements or attributes. */
+/** The template. Inserted may be text and attribute values (always quoted), never names of elements or attributes. */
 export function html(parts: TemplateStringsArray, ...values: HtmlValue[]): Html {
   return new Html(parts, values);
 }
