@@ -186,7 +186,7 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
     bytes: counted(storeState.total('all').bytes),
     filling: counted(storeState.filling),
     oldest: storeState.total('waiting').oldest || null,
-    deliveries: soonest.map((entry) => deliveryStatus(entry, storeState, sends)),
+    deliveries: soonest.map((entry) => deliveryStatus(entry, summedAt, sends)),
     losses: losses.map(lossStatus),
     lostLately: counted(lostLately),
     aside,
@@ -194,18 +194,20 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
   };
 }
 
-function deliveryStatus({ id, state, wait, asked, note }: Entry, storeState: Queue['storeState'], sends: boolean) {
+function deliveryStatus({ id, state, wait, asked, leased, note }: Entry, summedAt: number, sends: boolean) {
   const { came: at = null, route = null, attempts = null, passed = 0, failure = 'unreadable' } = note ?? {};
-  const turn = turnOf({ state, asked }, storeState.summedAt + wait, sends);
+  const turn = turnOf({ state, asked, leased }, summedAt + wait, sends);
   return { id, state, at, route, attempts, passed, lastFailure: failure, ...turn };
 }
 
 /** What a stored delivery waits for until `due`, in epoch milliseconds. */
-export const turnOf = ({ state, asked }: Pick<Entry, 'state' | 'asked'>, due: number, sends: boolean) => ({
+type Turn = Pick<Entry, 'state' | 'asked' | 'leased'>;
+export const turnOf = ({ state, asked, leased: sending }: Turn, due: number, sends: boolean) => ({
   /** Null if it is neither sent again automatically nor asked for. */
   nextTry: (state === 'waiting' || asked) && sends ? Math.round(due) : null,
   /** When it is removed unless a person decides before; null if it waits, was asked for, or that is not known. */
   keptUntil: !asked && (state === 'stopped' || state === 'expired') ? Math.round(due) : null,
+  sending,
 });
 
 /** `why`: `keep`, `room`, `record` (the store lost it), or, with an empty `id`, what happened to the store. */

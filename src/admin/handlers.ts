@@ -71,7 +71,7 @@ export function adminHandlers(sources: AdminSources): AdminHandlers {
       if (deliveries === null) return json(409, { error: 'not_sent', message: 'no route has redeliver' });
       if (typeof deliveries === 'string') return json(503, { error: 'store_failed', message: deliveries });
       if (id !== null && deliveries === 0) return json(404, { error: 'not_found' });
-      log.info('redelivery requested on the admin port', { client, deliveries });
+      log.info('redelivery requested on the admin port', { client, id: id ?? 'all', deliveries });
       return json(200, { status: 'ok', deliveries });
     },
     '/-/capture': (exchange) => sources.capture(exchange),

@@ -85,7 +85,7 @@ async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap
 }
 
 /** A delivery as its note describes it, unverified. */
-function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean) {
+function shownOf({ id, state, bytes, wait, asked, leased, note }: Entry, sends: boolean) {
   const {
     came: at = null,
     method = null,
@@ -106,7 +106,7 @@ function shownOf({ id, state, bytes, wait, asked, note }: Entry, sends: boolean)
     attempts,
     lastTry: tried || null,
     lastFailure: failure,
-    ...turnOf({ state, asked }, Date.now() + Math.max(0, wait), sends),
+    ...turnOf({ state, asked, leased }, Date.now() + Math.max(0, wait), sends),
   };
 }
 
@@ -152,7 +152,8 @@ function cellsOf(delivery: ReturnType<typeof shownOf>): readonly string[] {
   return [id, timeText(at), state, lastFailure ?? '-', `${attempts ?? '-'}`, nextText(delivery), `${bytes}`, request];
 }
 
-function nextText({ nextTry, keptUntil, lastFailure }: ReturnType<typeof shownOf>): string {
+function nextText({ nextTry, keptUntil, lastFailure, sending }: ReturnType<typeof shownOf>): string {
+  if (sending) return 'being sent';
   if (keptUntil !== null) return `kept for ${spanText(Math.max(0, keptUntil - Date.now()))}`;
   if (nextTry === null) return '-';
   const wait = nextTry - Date.now();
@@ -205,25 +206,25 @@ async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
   return { json, text: `${summary}; ${end}. What waits is tried again, what is kept stays.\n`, code: 1 };
 }
 
-/** Waits until each delivery is gone or was tried, or nothing changes. Returns the remaining ids, and why the wait ended. */
+/** Waits until each delivery is gone or had its turn, or nothing changes. Returns the remaining ids, and why the wait ended. */
 async function watch({ store, admin, io }: Deferred, id: string, chosen: ReadonlyMap<string, number | null>) {
   for (let lastText = '', changed = 0; ; ) {
     const began = Date.now();
     const now = await attemptsOf(store, id);
     const waiting = [...chosen.keys()].filter((id) => now.has(id));
     const tried = waiting.filter((id) => now.get(id) !== null && now.get(id) !== chosen.get(id));
-    const text = `${chosen.size - waiting.length} of ${chosen.size} gone, ${tried.length} tried and not taken\n`;
+    const text = `${chosen.size - waiting.length} of ${chosen.size} gone, ${tried.length} not taken\n`;
     if (text !== lastText) {
       io.stderr(text);
       [lastText, changed] = [text, began];
     }
     const isOver = tried.length === waiting.length;
-    const end = isOver ? 'each of the others was tried' : changed < began && (await standstill(admin, changed));
+    const end = isOver ? 'each of the others had its turn' : changed < began && (await standstill(admin, changed));
     if (end) {
-      const last = tried.at(-1);
-      const failure = (last === undefined ? null : await store.find(last))?.note?.failure ?? '';
+      const failure = (await store.find(tried.at(-1) ?? ''))?.note?.failure ?? '';
       const remedy = ALL_WHYS.has(failure) ? `. ${DIAGNOSES['deferred-unverified'].remedy.replace(/\.$/, '')}` : '';
-      return { waiting, end: failure === '' ? end : `${end}; the last failure: ${failure}${remedy}` };
+      const what = remedy === '' ? 'failure' : 'one may not be sent';
+      return { waiting, end: failure === '' ? end : `${end}; the last ${what}: ${failure}${remedy}` };
     }
     // Reading a long list burdens the proxy's disk or Redis, so it may take at most a tenth of the time.
     await delay(Math.max(LOOK_MS, 10 * (Date.now() - began)));

@@ -12,7 +12,7 @@ type Level = keyof Needs['log'];
 
 const RESULTS = {
   delivered: ['info', 'a deferred delivery was taken', 'attempts'],
-  replaced: ['info', 'a deferred delivery gave way to an equal fresh one', 'attempts'],
+  replaced: ['info', 'a deferred delivery was removed: an equal fresh one came', 'fresh'],
   expired: ['error', 'a deferred delivery was not taken in time, and is sent no more by itself', 'attempts'],
   dropped: ['warn', 'a deferred delivery was dropped from the store', 'attempts'],
   client_error: ['warn', 'the app refused a deferred delivery', 'status'],
@@ -30,11 +30,11 @@ export class ResultLog {
     this.#needs = needs;
   }
 
-  /** Logs and reports what became of a delivery. `note` holds only a route if nothing else is known. */
-  result(result: Exclude<RedeliveryResult, 'lost'>, id: string, note: Pick<Note, 'route'> & Partial<Note>): void {
+  /** Logs and reports what became of a delivery. `fresh`: what became of an equal one that replaced it. */
+  result(result: keyof typeof RESULTS, id: string, note: Pick<Note, 'route'> & Partial<Note>, fresh = ''): void {
     const [level, message, field] = RESULTS[result];
     const { attempts = 0, failure = '', route } = note;
-    this.tell(level, message, { id, [field]: field === 'attempts' ? attempts : failure });
+    this.tell(level, message, { id, [field]: { attempts, fresh, status: failure, why: failure }[field] });
     this.#needs.onResult({ result, route: route ?? UNMATCHED });
   }
 

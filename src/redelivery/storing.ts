@@ -112,7 +112,7 @@ export class Storing {
     let added = await add();
     while (typeof added === 'object' && (await this.#makeRoom(incoming, id, added.lacking))) added = await add();
     if (added === 'stored' || added === 'replaced') {
-      if (added === 'replaced') storeState.log.result('replaced', id, event.note);
+      if (added === 'replaced') storeState.log.result('replaced', id, event.note, 'stored');
       storeState.stored(route.path);
       return 'stored';
     }
@@ -162,6 +162,6 @@ export class Storing {
     this.#letGo(id); // it may have been leased meanwhile
     if (changed?.[0] !== 'done') return;
     storeState.changed();
-    storeState.log.result('replaced', id, { route: route.path });
+    storeState.log.result('replaced', id, { route: route.path }, 'taken');
   }
 }

@@ -83,7 +83,7 @@ describe('deferred', () => {
     const { stdout } = await command(proxy);
     expect(stdout).toMatch(/^id +came +state +why +attempts +next try +bytes +request\n/);
     expect(stdout).toMatch(
-      /^[0-9a-f]{16}-[0-9a-f]{32} {2}20\d\d-\d\d-\d\d \d\d:\d\d UTC {2}waiting +reset +\d+ +(in its turn|in \d+ s) +\d+ +POST \/notify$/m,
+      /^[0-9a-f]{16}-[0-9a-f]{32} {2}20\d\d-\d\d-\d\d \d\d:\d\d UTC {2}waiting +reset +\d+ +(in its turn|in \d+ s|being sent) +\d+ +POST \/notify$/m,
     );
     expect(stdout + JSON.stringify(deliveries)).not.toContain('MARKER');
   });
@@ -158,7 +158,7 @@ describe('deferred', () => {
       code: 0,
       stdout: '3 of 3 are gone from the store: taken by the app, or dropped.\n',
     });
-    expect(told.stderr).toMatch(/3 of 3 gone, 0 tried and not taken\n$/);
+    expect(told.stderr).toMatch(/3 of 3 gone, 0 not taken\n$/);
     expect(new Set(app.bodies().slice(-3))).toEqual(new Set(['one', 'two', 'three']));
     await eventually(() => command(proxy, 'deliver'), { code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
   });
@@ -169,20 +169,21 @@ describe('deferred', () => {
     expect((await command(proxy, 'list')).stdout).toMatch(/ stopped +404 +1 /);
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 1, asked: 1, gone: 0, waiting: [id] });
     expect((await command(proxy, 'deliver', id)).stdout).toMatch(
-      /^0 of 1 are gone from the store; each of the others was tried; the last failure: 404\. What waits is tried again, what is kept stays\.\n$/,
+      /^0 of 1 are gone from the store; each of the others had its turn; the last failure: 404\. What waits is tried again, what is kept stays\.\n$/,
     );
     app.answer = () => 200;
     expect(await json(proxy, 'deliver', id)).toEqual({ code: 0, asked: 1, gone: 1, waiting: [] });
   });
 
   plainTest('has one delivered that is being sent: only another sending is what was asked for', async () => {
-    const asks = () => proxy.logs().filter(({ msg }) => msg === 'redelivery requested on the admin port').length;
+    const asks = () => proxy.logs().filter(({ msg, id: of }) => `${msg}`.startsWith('redelivery ') && of === id).length;
     const held: ServerResponse[] = [];
     await untaken(app, proxy, 'sent');
     app.answer = () => (_request, response) => void held.push(response);
     await eventually(() => held.length, 1);
-    const before = asks();
     const [id = ''] = await recordsIn(directory);
+    expect((await command(proxy)).stdout).toMatch(/ waiting .* being sent /);
+    const before = asks();
     const delivered = json(proxy, 'deliver', id);
     await eventually(asks, before + 1);
     held[0]?.writeHead(422).end();
@@ -198,7 +199,8 @@ describe('deferred', () => {
         expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(`under the ID ${id}\n`) });
       }
     }
-    await untaken(app, proxy, 'waits');
+    for (let times = 0; times < 2; times++) await untaken(app, proxy, 'waits');
+    await proxy.waitForLog(({ fresh }) => fresh === 'stored');
     const alone = { configFile: proxy.configFile, adminPort: 1 };
     const asked = await command(alone, 'deliver');
     expect(asked).toMatchObject({ code: 1, stdout: '' });
@@ -258,7 +260,9 @@ describe('deferred', () => {
       stdout: expect.stringMatching(/failed +deferred-expired: The app did not take 3 /),
     });
     const { stdout } = await command(proxy, 'deliver');
-    expect(stdout).toMatch(/^0 of 3 are gone from the store; each of the others was tried; the last failure: 500\. /);
+    expect(stdout).toMatch(
+      /^0 of 3 are gone from the store; each of the others had its turn; the last failure: 500\. /,
+    );
     expect(app.requests).toHaveLength(sent + 3);
     await kept(3);
     // Its secret may be gone by then.
@@ -267,7 +271,9 @@ describe('deferred', () => {
     await replaceFile(file, `another ${value('b')}`);
     await reload(proxy);
     const refused = (await command(proxy, 'deliver', id)).stdout;
-    expect(refused).toMatch(/the last failure: secret_gone\. Put back what is named: the secret, /);
+    expect(refused).toMatch(
+      /each of the others had its turn; the last one may not be sent: secret_gone\. Put back what is named: the secret, /,
+    );
     await kept(3);
     await replaceFile(file, secret);
     await reload(proxy);

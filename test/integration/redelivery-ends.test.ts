@@ -142,5 +142,6 @@ describe('an answer counts once it is whole', () => {
     expect(await send('broken', target)).toEqual({ status: 200, text: 'the app says 200' });
     await nothingDeferred(on.proxy);
     expect(await results(on.proxy, 'replaced', target)).toBe(before + 1);
+    await on.proxy.waitForLog(({ fresh }) => fresh === 'taken');
   });
 });

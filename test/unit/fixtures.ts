@@ -197,6 +197,7 @@ export const DEFERRED: DeferredFacts = {
       lastFailure: '503',
       nextTry: NOW + 8000,
       keptUntil: null,
+      sending: false,
     },
   ],
   losses: [],

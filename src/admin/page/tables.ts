@@ -126,7 +126,8 @@ const DEFERRED: Table<DeferredDelivery> = {
     State: ({ state }) => pill(DEFERRED_STATES[state], state),
     'Sent again': ({ attempts }) => attempts ?? '–',
     'Last failure': ({ lastFailure }) => lastFailure,
-    'Next try': ({ nextTry, keptUntil }, { now }) => {
+    'Next try': ({ nextTry, keptUntil, sending }, { now }) => {
+      if (sending) return 'being sent';
       if (keptUntil !== null) return html`when you ask; kept until ${when(keptUntil, now)}`;
       if (nextTry === null) return '–'; // not sent automatically
       return nextTry <= now ? 'when it is its turn' : when(nextTry, now);

@@ -183,7 +183,7 @@ local function share()
   return isKnown and number('there') - others or storedBy(me), heard
 end
 
-local function entryOf(id, event) return {id, event.bytes, event.state, event.note, event.due - now, event.asked} end
+local function entryOf(id, event) return {id, event.bytes, event.state, event.note, event.due - now, event.asked, isFree(event) and '' or 'leased'} end
 local function listed(texts)
   local all = {}
   for _, text in ipairs(texts) do

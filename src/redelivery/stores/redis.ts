@@ -163,9 +163,9 @@ function groupOf(given: unknown): store.Group {
 }
 
 function entryOf(given: unknown): store.Entry {
-  const [id, bytes, state, note, wait, asked] = listOf(given, 6);
+  const [id, bytes, state, note, wait, asked, leased] = listOf(given, 7);
   const words = { state: stateOf(textOf(state)), note: readNote(textOf(note)), asked: textOf(asked) !== '' };
-  return { ...words, id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };
+  return { ...words, leased: textOf(leased) !== '', id: textOf(id), bytes: numberOf(bytes), wait: numberOf(wait) };
 }
 
 const stateOf = (state: unknown) => DEFERRED_STATES.find((each) => each === state) ?? 'waiting';

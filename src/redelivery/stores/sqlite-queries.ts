@@ -142,7 +142,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
 
     find(id: string, largest: number): store.Found | null {
       const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,
-        place, ifnull(octet_length(content), 0) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
+        lease IS NOT NULL AND due > ${Date.now()} AS leased, place, ifnull(octet_length(content), 0) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
       return entry && { ...entry, record: entry.size <= largest ? recordAt(entry.place) : null };
     },
 
@@ -150,8 +150,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       const [came = -1, place = 0] = cursor === '' ? [] : cursor.split(' ').map(Number);
       const page = sql<
         store.Entry & { came: number; place: number }
-      >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, asked, note
-        FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
+      >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, asked, note,
+        lease IS NOT NULL AND due > ${Date.now()} AS leased FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
       const last = page[PAGE - 1];
       return [last === undefined ? '' : `${last.came} ${last.place}`, page];
     },
@@ -166,8 +166,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
           sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state`;
       }
       const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
-      const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, asked, note FROM event
-        ORDER BY due LIMIT ${store.SOONEST}`;
+      const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, asked, note,
+        lease IS NOT NULL AND due > ${now} AS leased FROM event ORDER BY due LIMIT ${store.SOONEST}`;
       const dropped = sql<store.Entry>`DELETE FROM dropped
         WHERE key IN (SELECT key FROM dropped LIMIT ${store.MOST_DROPPED}) RETURNING id, note`;
       const [{ lostLately } = { lostLately: 0 }] = sql<{ lostLately: number }>`SELECT
@@ -272,12 +272,12 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
   return queries;
 }
 
-type Row = Omit<store.Entry, 'wait'> & { readonly place: number };
+type Row = Omit<store.Entry, 'wait' | 'leased'> & { readonly place: number };
 /** `size`: bytes of the record; 0 if there is none. */
 type Sized = { readonly place: number; readonly size: number };
 
 /**
- * Prepares each template once, binds its values, and parses notes and `asked` in what it returns. Node's own `createTagStore` keeps
+ * Prepares each template once, binds its values, and parses notes, `asked` and `leased` in what it returns. Node's own `createTagStore` keeps
  * its statements when the database is closed, on Node 24: the file then stays open, and never opens without its log.
  */
 function statementsOf(database: DatabaseSync) {
@@ -288,7 +288,7 @@ function statementsOf(database: DatabaseSync) {
     return statement.all(...values).map((row) => {
       if (!('note' in row)) return row;
       const noted = { ...row, note: readNote(String(row.note)) };
-      return 'asked' in row ? { ...noted, asked: row.asked !== 0 } : noted;
+      return 'asked' in row ? { ...noted, asked: row.asked !== 0, leased: row.leased === 1 } : noted;
     }) as Row[];
   };
 }

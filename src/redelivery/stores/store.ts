@@ -39,6 +39,8 @@ export interface Entry {
   readonly wait: number;
   /** True if a person asked for it to be sent, and no sending has ended since. */
   readonly asked: boolean;
+  /** True if it is leased: it is being sent, or is next to be. */
+  readonly leased: boolean;
   /** Null if the note cannot be read. */
   readonly note: Note | null;
 }
@@ -48,7 +50,7 @@ export interface Found extends Entry {
   readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
-export interface Leased extends Omit<Found, 'wait'> {
+export interface Leased extends Omit<Found, 'wait' | 'leased'> {
   /**
    * The right to the event: a text that begins with the event's id and that no other lease ever has, in any process or
    * store. It ends when the event is set, replaced or removed, or is leased again after the lease has run out.

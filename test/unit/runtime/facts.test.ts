@@ -9,7 +9,7 @@ import { noteOf } from '../../support/redelivery/stores.ts';
 import { policyOf, verify } from '../core/fixtures.ts';
 
 const entry = (id: string, changes: Partial<Entry> = {}): Entry => {
-  return { id, bytes: 300, state: 'waiting', wait: 0, asked: false, note: noteOf(), ...changes };
+  return { id, bytes: 300, state: 'waiting', wait: 0, asked: false, leased: false, note: noteOf(), ...changes };
 };
 
 const group = (changes: Partial<Group> = {}): Group => {
