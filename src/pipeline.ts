@@ -45,6 +45,8 @@ interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | '
   readonly onVerified: (secret: Secret | null, route: string) => void;
   /** Called once a delivery's fate is known, before or after its request's end: runtime/services.ts records it. */
   readonly onFate: (delivery: DeliveryRecord) => void;
+  /** True if a delivery that the app refused is told with its body's hash, which is not taken for nobody. */
+  readonly tellsRefused: () => boolean;
 }
 
 /** A request and what applies to it until its end. */
@@ -269,7 +271,8 @@ export class Pipeline {
       const fate = fateOf({ how, failed: end.failure?.side ?? null, status: exchange.upstreamStatus });
       exchange.fate = fate;
       // The sender may never send it again: by its hash a person finds the event.
-      if (isUntaken(fate)) exchange.bodySha256 = bodyTag(hash('sha256', verified, 'hex'));
+      if (isUntaken(fate) && (fate !== 'refused' || this.#parts.tellsRefused()))
+        exchange.bodySha256 = bodyTag(hash('sha256', verified, 'hex'));
       this.#parts.onFate(exchange as Exchange & { fate: Fate });
       // `taken` hashes the body before it returns; only then, below, is the body's memory given back.
       if (fate === 'taken' && deferrable !== null) void this.#parts.storing.taken(deferrable);

@@ -74,6 +74,7 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
       health.deliver(delivery);
       requests.record(delivery);
     },
+    tellsRefused: () => requests.mode === 'all',
   });
   const handler: Handler = {
     onRequest: (exchange) => pipeline.begin(exchange),

@@ -36,6 +36,7 @@ test.for([
   const slow = Promise.withResolvers<typeof result>();
   const pipeline = new Pipeline({
     ...{ policy: () => POLICY, upstream, budget, claims: () => claims, onFate: () => {}, onVerified: () => {} },
+    tellsRefused: () => false,
     storing: {
       defer: (delivery) => {
         asked.resolve(delivery);
