@@ -34,12 +34,13 @@ export function preambleHint(first: Buffer): Hint | null {
 export const renamedText = (name: string) =>
   `its signature came in ${name}, so something in front of the proxy renames the header`;
 
-/** Hints for a 503, or for a 408 that made room, by cause. */
+/** Hints for a 503, or for a 408, by cause. */
 export const OVERLOAD_HINTS = {
   bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes has no room for the body' },
   slots: { diagnosis: 'slots-full', text: 'no place in upstream.connections became free' },
   connections: { diagnosis: 'connections-full', text: 'limits.connections was reached' },
   tunnels: { diagnosis: 'tunnels-full', text: 'there are too many WebSockets for limits.connections' },
+  paused: { diagnosis: 'slow-request', text: 'the body paused for longer than idleTimeout' },
   stopped: { diagnosis: 'stopped', text: 'the proxy stopped' },
   store: { diagnosis: 'once-store', text: 'the store of delivered events fails' },
   twins: {

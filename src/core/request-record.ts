@@ -76,7 +76,7 @@ export interface DeliveryRecord extends RequestRecord {
 
 /** The `event` of a request that is well signed, fresh or sent again: a hash, since a target may have any length. */
 export const eventOf = ({ signature, method, target }: Pick<Head, 'signature' | 'method' | 'target'>) =>
-  hash('sha256', `${signature} ${method} ${target}`, 'base64');
+  hash('sha256', `${signature} ${method} ${target}`, 'latin1');
 
 /** A sending of a deferred delivery. */
 export interface SentAgain

@@ -109,7 +109,7 @@ function stored(path: string, { open, lost, detail: { fate }, ...cause }: Cause,
   const { deliveries = 0, end = null } = deferred?.waits.find(({ route }) => route === path) ?? {};
   const isSince = (at: number | undefined) => (at ?? 0) >= epoch(input, cause.began);
   if (lost > 0 && deferred?.crowded?.route === path && isSince(deferred.crowded.at))
-    return ` One was not stored, the last time ${ago(deferred.crowded.at, now)}: too many with its body waited already.`;
+    return ` Not stored, the last time ${ago(deferred.crowded.at, now)}: too many with its body waited already.`;
   if (lost > 0 || deferred?.lostLately || deferred?.expired) return '';
   // The store may hold one of them for a route that a reload has removed.
   const isEmpty = deferred === null || deferred.routes?.length === 0;

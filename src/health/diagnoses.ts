@@ -50,7 +50,7 @@ const REMEDIES = {
     'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
     'other-address': 'Is the address at Entrupy that of your route? explain METHOD TARGET shows which route takes it.',
     'large-body': `${YOURS}raise maxBody.`,
-    'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout or limits.bodyTimeout. Scanners send nothing.`,
+    'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout, limits.bodyTimeout or idleTimeout. Scanners send nothing.`,
     'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
     'signed-unverified':
       'Compare the path of the route with the address at Entrupy. Until they agree, forged deliveries reach the app there, too.',

@@ -111,10 +111,10 @@ export class Ledger {
     if (ofLook === null && !isSigned(record)) this.senders.share(record);
     if (decision === 'rejected' || decision === 'reported') {
       if (isNoise(record)) return diagnosisOf(record);
+      if (decision === 'reported') this.#report(record, ofLook !== null, now);
       // What looks like our probe may be anybody's. What came back to us is counted where it came in.
-      if (userAgent === PROBE_AGENT || reason === 'loop_detected') this.#count('others', '', record, now);
-      else if (decision === 'rejected') this.#weigh(record, ofLook, now);
-      else this.#report(record, ofLook !== null, now);
+      else if (userAgent === PROBE_AGENT || reason === 'loop_detected') this.#count('others', '', record, now);
+      else this.#weigh(record, ofLook, now);
     } else if (decision === 'forwarded' && record.signed) this.#forward(record, ofLook, now);
     // A signature was lost on the way from a delivery, and from whatever has it under another name.
     return diagnosisFor(record, ofLook !== null || renamedHeader !== null);
@@ -261,8 +261,8 @@ export class Ledger {
     const { route } = record;
     const known = this.of(route);
     tallyOf(this.unverified, route).add('signed-unverified', record, now);
-    // A forward route is somebody's choice, unless a reload made it one.
-    const mayBe = route === UNMATCHED || known.hasVerified;
+    // A forward route of one path is somebody's choice, unless a reload made it one.
+    const mayBe = route === UNMATCHED || route.endsWith('*') || known.hasVerified;
     if (mayBe && record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
     if (ofLook === null) return;
     this.#pass(record, now);

@@ -118,7 +118,7 @@ function suspected({ route, lastAccepted, suspected, suspects }: Known, input: I
   return finding('warning', suspects.diagnosis, message, route);
 }
 
-/** Failed only if no delivery was ever verified, since any stranger can send a signature. */
+/** Failed only if no delivery was ever verified, and no route was chosen: any stranger can send a signature. */
 function unverified(path: string, tally: Tally, input: Input): Finding | null {
   const { ledger, facts, now } = input;
   const known = ledger.of(path);
@@ -131,7 +131,7 @@ function unverified(path: string, tally: Tally, input: Input): Finding | null {
   const is = known.hasVerified ? 'before a reload they were verified' : `verified is ${verified || 'none'}`;
   const question = isOver ? 'it is a route since a reload.' : `${is}: is your route's path right?`;
   const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(last)} ${since(input, tally.lastAt)}; ${question}${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
-  const state =
-    known.unverifiedDeliveries === 0 || isOver ? 'note' : ledger.senders.accepted > 0 ? 'warning' : 'failed';
+  const mayFail = ledger.senders.accepted === 0 && (path === UNMATCHED || known.hasVerified);
+  const state = known.unverifiedDeliveries === 0 || isOver ? 'note' : mayFail ? 'failed' : 'warning';
   return finding(state, 'signed-unverified', message, path);
 }

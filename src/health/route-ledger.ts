@@ -21,9 +21,9 @@ const LEAST_BAD = 3;
 /** `failed` is left below this share of the last quarter of an hour, or of the last MORE. */
 const LEFT = 1 / 20;
 const MORE = 60;
-/** Tries that end within so many milliseconds are kept as one piece, and so many pieces, which are a quarter of an hour. */
-const PIECE_MS = 5 * SECOND;
-const MOST_PIECES = QUARTER / PIECE_MS;
+/** Tries that end within so many milliseconds are counted together: a quarter of an hour has this many counts of three kinds. */
+const TOGETHER_MS = 10 * SECOND;
+const MOST_COUNTS = (3 * QUARTER) / TOGETHER_MS;
 /** Good ones in a row without which nothing ends: eight may come while a third is bad. */
 const LEAST_GOOD = 9;
 const FEW_GOOD = 4;
@@ -127,8 +127,8 @@ export class RouteLedger {
   readonly losses: { readonly id: Diagnosis; readonly end: LostEnd; readonly counts: Counts }[] = [];
   lastLoss = Number.NaN;
   readonly #causes = new Map<Diagnosis, Cause>();
-  /** How many tries met what since the first open cause began: null for good ones. */
-  #pieces: { readonly at: number; readonly met: Map<Cause | null, number> }[] = [];
+  /** How many tries met what since the first open cause began: null for good ones. A map for each `at` took twice the memory. */
+  #counts: { readonly at: number; readonly met: Cause | null; times: number }[] = [];
   lastTry = Number.NaN;
   /** Failed in a row up to now, also of one event, and when the second of them was known. */
   run = 0;
@@ -226,20 +226,19 @@ export class RouteLedger {
   /** The open causes, none of them over. */
   causes(now: number): ReadonlyMap<Diagnosis, Cause> {
     for (const [diagnosis, one] of this.#causes) if (isOver(one, now)) this.#causes.delete(diagnosis);
-    if (this.#causes.size > 0 || this.#pieces.length === 0) return this.#causes;
-    this.#pieces = [];
+    if (this.#causes.size > 0 || this.#counts.length === 0) return this.#causes;
+    this.#counts = [];
     this.run = 0;
     return this.#causes;
   }
 
   /** A try has its outcome: null for a good one. `isKnown`: its event had one before. */
   #try(met: Cause | null, isKnown: boolean, now: number): void {
-    let piece = this.#pieces.at(-1);
-    if (piece === undefined || now - piece.at >= PIECE_MS || met?.times === 0) {
-      piece = { at: now, met: new Map() };
-      if (this.#pieces.push(piece) > MOST_PIECES) this.#pieces.shift();
-    }
-    piece.met.set(met, (piece.met.get(met) ?? 0) + 1);
+    const { at = now } = this.#counts.at(-1) ?? {};
+    const begun = now - at >= TOGETHER_MS || met?.times === 0 ? now : at;
+    const known = this.#counts.findLast((one) => one.met === met);
+    if (known?.at === begun) known.times++;
+    else if (this.#counts.push({ at: begun, met, times: 1 }) > MOST_COUNTS) this.#counts.shift();
     this.lastTry = now;
     this.run = met === null ? 0 : this.run + 1;
     if (this.run === 2) this.#secondOfRun = now;
@@ -303,13 +302,13 @@ export class RouteLedger {
   #met(from: number, span: number, least: number, at: number, isFront: boolean): ReadonlyMap<Cause | null, number> {
     const found = new Map<Cause | null, number>();
     let all = 0;
-    for (const piece of this.#pieces.toReversed()) {
-      if (piece.at < from || (all >= least && piece.at <= at - span)) break;
-      for (const [met, times] of piece.met) {
-        if (met?.isRefusal === true && !isFront) continue;
-        all += times;
-        found.set(met, (found.get(met) ?? 0) + times);
-      }
+    let last = Number.NaN;
+    for (const { at: begun, met, times } of this.#counts.toReversed()) {
+      if (begun !== last && (begun < from || (all >= least && begun <= at - span))) break;
+      last = begun;
+      if (met?.isRefusal === true && !isFront) continue;
+      all += times;
+      found.set(met, (found.get(met) ?? 0) + times);
     }
     return found;
   }

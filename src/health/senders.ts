@@ -34,14 +34,10 @@ export class Senders {
   }
 
   /** Called for a refused request, too, that only a holder of a secret of ours can have sent: its look is a sender's. */
-  prove(
-    { userAgent, contentType, client, connectionAddress }: RequestRecord,
-    route: string,
-    acceptedAt?: number,
-  ): void {
-    this.#looks.add(userAgent, contentType, route).accept(acceptedAt);
-    this.#clients.add(client, '', route).accept(acceptedAt);
-    this.connections.add(connectionAddress, '', route).accept(acceptedAt);
+  prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string, at?: number): void {
+    this.#looks.add(userAgent, contentType, route).accept(at);
+    this.#clients.add(client, '', route).accept(at);
+    this.connections.add(connectionAddress, '', route).accept(at);
   }
 
   /** Of an address that sends deliveries; before the first acceptance of any. Scanners later must not make us forget one. */

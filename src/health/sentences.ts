@@ -53,7 +53,7 @@ export function whyOf(detail: Detail, diagnosis: Diagnosis, { connections: { ope
 }
 
 /** Reasons whose hint says all: a bad request that broke no rule is one whose client left. */
-const WHOLE: readonly string[] = ['overloaded', 'bad_request'];
+const WHOLE: readonly string[] = ['overloaded', 'bad_request', 'body_timeout'];
 
 /** The meaning of a reason, and what is known of this case. */
 export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'rule' | 'header'>, hint: string | null) {

@@ -54,7 +54,7 @@ export interface End {
 
 /** `client`: on the client's side of the exchange, so also that the proxy is full or stops. `answer`: the one of ours. */
 export type ForwardFailure =
-  | { readonly side: 'client'; readonly reason: BodyFailure; readonly hint?: Hint }
+  | { readonly side: 'client'; readonly reason: BodyFailure; readonly hint?: Hint | null }
   | {
       readonly side: 'upstream';
       readonly cause: UpstreamFailure;

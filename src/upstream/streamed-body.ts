@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer';
 import { JoinedBytes, NO_BYTES } from '../base/bytes.ts';
 import { BodyRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bodies/budget.ts';
 import type { BodyPart, BodyReceiver, Memory } from '../bodies/buffered-body.ts';
+import { OVERLOAD_HINTS } from '../core/hint.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
 import { type ForwardOptions, overloaded, type Requester } from './contract.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
@@ -106,7 +107,7 @@ export class StreamedBody implements BodyReceiver {
   }
 
   fail(reason: 'bad_request' | 'body_timeout'): void {
-    this.#exchange.giveUp({ side: 'client', reason });
+    this.#exchange.giveUp({ side: 'client', reason, hint: reason === 'body_timeout' ? OVERLOAD_HINTS.paused : null });
   }
 
   #ask(): void {

@@ -147,7 +147,8 @@ describe('a client that stops sending', () => {
       expect([response.status, response.body.toString()]).toEqual([408, '{"error":"body_timeout"}']);
       await client.rest();
     });
-    expect(record).toMatchObject({ decision: 'rejected', reason: 'body_timeout', status: 408 });
+    const hint = 'the body paused for longer than idleTimeout';
+    expect(record).toMatchObject({ decision: 'rejected', reason: 'body_timeout', status: 408, hint });
     await untilAtRest(on.proxy);
     expect(on.upstream.ends.slice(ends).includes('whole')).toBe(false);
   });

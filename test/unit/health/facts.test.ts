@@ -119,8 +119,9 @@ test('the page lists when each came, its route, attempts, last failure and next 
   if (first === undefined) throw new Error('the fixture lists none');
   const stopped = { ...first, id: 'stopped', state: 'stopped', nextTry: null } as const;
   const late = { ...first, id: 'late', nextTry: NOW - 1 };
+  const sent = { ...first, id: 'sent', sending: true };
   const unverified = { ...late, id: 'unverified', route: null, state: 'unverified', nextTry: null } as const;
-  const deferred = { ...DEFERRED, deliveries: [first, stopped, late, unverified] };
+  const deferred = { ...DEFERRED, deliveries: [first, stopped, late, unverified, sent] };
   const text = renderStatusPage(judged({ deferred }));
   const [, rows = ''] = text.split('<h2 id="deferred">Deferred deliveries</h2>');
   const cells = [...rows.slice(0, rows.indexOf('</table>')).matchAll(/<td data-label="([^"]+)">(.*?)<\/td>/g)].map(
@@ -143,6 +144,7 @@ test('the page lists when each came, its route, attempts, last failure and next 
     'Next try: –',
     'Next try: when it is its turn',
     'Next try: –',
+    'Next try: being sent',
   ]);
   expect(cells).toContain('Event: unverified no known route');
   expect(text).toContain('maxBody 1MiB');
@@ -220,9 +222,10 @@ test('what waits for an app that is slow follows from it', () => {
   }
 });
 
-test('a client that left within its request broke no rule', () => {
+test('a client that left within its request broke no rule, and what ended a body is told alone', () => {
   const left = { reason: 'bad_request', rule: null, header: null } as const;
   expect(reasonText(left, BROKEN_OFF.text)).toBe('the client closed within the request');
+  expect(reasonText({ ...left, reason: 'body_timeout' }, OVERLOAD_HINTS.paused.text)).toMatch(/^the body paused/);
 });
 
 test('of refusals before the first acceptance the commonest cause is told first, whichever came first', () => {
@@ -290,7 +293,7 @@ test('what a store held when it was last counted is not said to be there now', (
   const crowded = { at: NOW + 1, route: '/notify' };
   expect(
     judgedAfter([{ ...untaken, fate: 'failed' }], { deferred: { ...DEFERRED, crowded } }).advice[0]?.message,
-  ).toMatch(/ One was not stored, the last time 0 s ago \(12:00 UTC\): too many with its body waited already\./);
+  ).toMatch(/ Not stored, the last time 0 s ago \(12:00 UTC\): too many with its body waited already\./);
   const taken = judgedAfter([{ ...untaken, event: 'e' }, accepted({ event: 'e' })], { deferred: DEFERRED });
   expect(taken.advice[0]?.id).toBe('app-fails');
   expect(taken.advice[0]?.message).not.toContain('Nothing is lost');
@@ -727,6 +730,7 @@ test('what nobody verified has the outcome of a delivery where it has the look a
   expect(told(15, stranger)).toEqual(['warning', 'signed-unverified', 'unmatched', 0]);
   expect(told(15, { ...stranger, route: '/notify' })).toEqual(['warning', 'signed-unverified', '/notify', 0]);
   expect(told(15, { ...stranger, route: '/open' })).toEqual(['warning', 'signed-unverified', 'unmatched', 0]);
+  expect(told(15, { ...stranger, route: '/open/*' })).toEqual(['warning', 'signed-unverified', '/open/*', 0]);
   expect(told(15, { route: '/notify', decision: 'reported' })[3]).toBe(0);
 });
 
@@ -791,7 +795,7 @@ test('of what report mode lets pass it is said what the app did with it, and not
     ],
   ]);
   const unsigned = { reason: 'missing_signature', signed: false, event: '', ...stranger } as const;
-  const lost = passed({ ...unsigned, status: 502, upstreamFailure: 'connect' });
+  const lost = passed({ ...unsigned, status: 502, upstreamFailure: 'connect', userAgent: PROBE_AGENT });
   expect(told(lost).filter(([state]) => state === 'note')).toEqual([
     ['note', 'no-signature', expect.stringMatching(/^1 request .* would be refused \(report mode forwarded them\)/)],
   ]);
