@@ -1,5 +1,8 @@
 // What is said of facts: secrets, settings and deferred deliveries, and which secrets can be removed.
 import { Buffer } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test, vi } from 'vitest';
 import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
@@ -8,9 +11,10 @@ import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import type { ApiStatus } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
-import type { RouteLedger } from '../../../src/health/route-ledger.ts';
+import { RouteLedger } from '../../../src/health/route-ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { reasonText } from '../../../src/health/sentences.ts';
+import { NONE } from '../../../src/health/tallies.ts';
 import { tableOf } from '../core/fixtures.ts';
 import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
 import { type Coming, judgedAfter, times } from './fixtures.ts';
@@ -355,6 +359,24 @@ test('of a thousand routes a delivery reads only its own, and of a long path no 
     return routeFor.mock.calls.length;
   };
   expect([asked('/notfy'), asked(`/${'ä'.repeat(300)}`)]).toEqual([1, 0]);
+});
+
+test('a route keeps 60 KB at most of a quarter of an hour in which the app fails each delivery', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const failing = () => {
+    const known = new RouteLedger();
+    for (let at = 0; at < 900_000; at += 5000) {
+      const event = createHash('sha256').update(`${at}`).digest('latin1');
+      known.addBad('app-fails', 'failed', { ...NONE, event, startedAt: at }, at + 0.5);
+    }
+    return known;
+  };
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  const all = Array.from({ length: 100 }, failing);
+  collect();
+  expect((process.memoryUsage().heapUsed - before) / all.length).toBeLessThan(60_000);
 });
 
 test('at a full door an address is its senders’ while a tenth or less that came from there is others’', () => {
