@@ -30,7 +30,13 @@ export const E2E = {
       'chart-*',
       ...['no-mixed-answers', 'npm-package', 'readme-commands', 'redelivery-kills', 'redelivery-poison', 'release'],
       ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'changes-under-load'],
-      ...['redelivery-disks', 'redelivery-sqlite-*', 'spellings-on-real-servers'],
+      ...[
+        'redelivery-again',
+        'redelivery-disks',
+        'redelivery-sqlite-*',
+        'spellings-on-real-servers',
+        'deferred-command',
+      ],
     ],
   },
   /** These share podman's images. */
