@@ -101,28 +101,6 @@ describe.concurrent('a delivery that the app does not take', () => {
     expect(await recordsIn(directory)).toHaveLength(2);
   });
 
-  test('is stored when grace cuts it, and the next process sends it', async ({ app, redeliverer, directory }) => {
-    const proxy = await redeliverer({ config: { shutdown: { delay: '0s', grace: '300ms' } } });
-    await nothingDeferred(proxy); // the store's first answer may take more than the second after grace, too
-    app.answer = () => 'hang';
-    // Few and small: what is not stored two seconds after grace is cut, on a busy machine, too.
-    const clients = await Promise.all(Array.from({ length: 8 }, () => openClient(proxy)));
-    for (const [at, client] of clients.entries()) await client.send(deliveryBytes(`event ${at}`));
-    await eventually(() => app.requests.length, 8);
-    const bodies = app.bodies().toSorted();
-    for (const client of clients.slice(1)) client.destroy();
-    await inFlight(proxy, 1);
-    proxy.signal('SIGTERM');
-    expect((await clients[0]?.response())?.status).toBe(202);
-    expect((await proxy.exited).code).toBe(0);
-    expect(await recordsIn(directory)).toHaveLength(8);
-    app.answer = () => 200;
-    const next = await redeliverer();
-    // Not known at once: until the store has answered, nothing counts as deferred.
-    await eventually(() => app.bodies().slice(8).toSorted(), bodies);
-    await nothingDeferred(next);
-  });
-
   test('is stored long before others give up, but for retryConnectFor', async ({ app, redeliverer, directory }) => {
     await app.close();
     const config = { routes: [{ path: '/notify', redeliver: '1h' }, { path: '/plain' }] };

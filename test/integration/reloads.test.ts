@@ -1,8 +1,3 @@
-// Config and secrets change under a running proxy, in every way that people, editors and the kubelet change files. The next
-// request sees all of the change: limits, too, are those in force, not those at the start. A reload brings in only what is whole:
-// files that are empty, half written, broken, missing or no files at all leave the old policy and the last good secrets in use,
-// and the log, the metrics and the admin port say so.
-import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
@@ -177,25 +172,6 @@ describe.concurrent('an incomplete file never becomes policy', () => {
     }
     await nextReload(proxy, write(good.replace('listen:', 'unmatched: verify\nlisten:')));
     expect(reloads(proxy).at(-1)).toBe('reloaded');
-  });
-
-  test('a pipe or a directory in its place is no configuration, and nothing waits for it', async ({ start }) => {
-    const proxy = await start();
-    const good = await readFile(proxy.configFile, 'utf8');
-    for (const become of ['mkdir', 'mkfifo']) {
-      await rm(proxy.configFile, { recursive: true });
-      execFileSync(become, [proxy.configFile]);
-      const response = await fetch(`${proxy.adminUrl}/-/reload`, { method: 'POST' });
-      expect([response.status, await response.text()]).toEqual([
-        500,
-        expect.stringContaining('cannot be read: it is '),
-      ]);
-    }
-    await replaceFile(secretFile(proxy, 'current'), value('c'));
-    await eventually(() => deliver(proxy, 'c'), 200);
-    await unlink(proxy.configFile);
-    await writeFile(proxy.configFile, `${good}unmatched: reject\n`);
-    await eventually(() => deliver(proxy, 'c'), 404);
   });
 
   test('a broken edit keeps the old policy, and is told; secrets keep their last good value', async ({ start }) => {

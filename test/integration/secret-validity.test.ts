@@ -90,25 +90,6 @@ test.concurrent('notBefore, notAfter and reportUntil take effect on their own', 
 });
 
 describe.concurrent('overlap', () => {
-  test('the old value is valid until the end of the overlap in metrics', async ({ start, directory }) => {
-    const file = join(directory, 'key');
-    await writeFile(file, value('a'));
-    const { set, env, flags } = await givenClock(directory);
-    const proxy = await start({ secrets: [{ id: 'current', file, overlap: '1h' }] }, { env, flags });
-    await replaceFile(file, value('b'));
-    await reload(proxy);
-    const before = await proxy.metrics();
-    const ends = before.get('entrupy_proxy_secret_not_after_timestamp_seconds{secret="current.previous"}') ?? 0;
-    expect(await deliver(proxy, 'a')).toBe(200);
-    await set(ends * 1000 - Date.now());
-    expect([await deliver(proxy, 'a'), await deliver(proxy, 'b')]).toEqual([401, 200]);
-    await eventually(() => reasons(proxy), ['expired_secret']);
-    expect(await secretStates(proxy)).toEqual({ current: 'live', 'current.previous': 'expired' });
-    const metrics = await proxy.metrics();
-    expect(metrics.get('entrupy_proxy_secret_matches_total{route="unmatched",secret="current.previous"}')).toBe(1);
-    expect(metrics.get('entrupy_proxy_secret_live{secret="current.previous"}')).toBe(0);
-  });
-
   test('retire-previous ends all overlaps, or names what is unreadable', async ({ start, directory, answering }) => {
     const ids = ['one', 'two', 'three', 'four'];
     for (const id of ids) await writeFile(join(directory, id), value(`${id}-old`));

@@ -242,17 +242,6 @@ describe.concurrent('to the upstream', () => {
     expect(seen).toHaveLength(hosts.length);
   });
 
-  test('serverName gives the name when the URL does not, but an address', async ({ start, tlsUpstream }) => {
-    const upstream = await tlsUpstream(pairs.internal);
-    const tls = { caFile: authority.caFile, serverName: 'app.internal' };
-    const proxy = await start({ upstream: { url: `https://127.0.0.1:${upstream.port}`, tls } });
-    expect(await deliver(proxy, 'a')).toBe(200);
-    expect(upstream.seen[0]?.serverName).toBe('app.internal');
-    present(upstream, pairs.first);
-    await change(proxy, (config) => ({ upstream: { ...config.upstream, tls: { caFile: tls.caFile } } }));
-    expect(await deliver(proxy, 'a')).toBe(200);
-  });
-
   test('a client certificate is presented, and a changed one', async ({ start, directory: own, tlsUpstream }) => {
     const required = { requestCert: true, rejectUnauthorized: true, ca: readFileSync(authority.caFile) };
     const { port, seen, server } = await tlsUpstream(pairs.first, required);

@@ -1,6 +1,5 @@
 // An upstream that is not there yet, restarts or is busy. A request of which no byte was sent waits within bounds, and arrives
-// once or never. The status page tells whether a delivery would find the upstream: the connect includes the TLS handshake, and
-// one failure alone, as on a busy machine, says nothing.
+// once or never. The status page tells whether a delivery would find the upstream: the connect includes the TLS handshake.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -8,20 +7,18 @@ import { createServer as createNetServer, type Server, type Socket } from 'node:
 import { join } from 'node:path';
 import { describe, expect, type TestContext } from 'vitest';
 import type { ApiStatus } from '../../src/health/health.ts';
-import { Upstream } from '../../src/upstream/upstream.ts';
 import { deliver } from '../support/deliveries/deliver.ts';
 import { type RawClient, sendTo } from '../support/http/raw-client.ts';
 import { delivery as signed } from '../support/http/requests.ts';
 import { values } from '../support/http/response-parser.ts';
 import { ownDirectory } from '../support/machine/files.ts';
-import { NOBODY } from '../support/machine/free-port.ts';
 import { listening } from '../support/machine/listening.ts';
 import { inFlight, untilAtRest } from '../support/proxy/at-rest.ts';
 import { eventually, test, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, reload } from '../support/proxy/reloads.ts';
 import { createAuthority } from '../support/tls/certificates.ts';
-import { type LenientUpstream, OK, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
+import { type LenientUpstream, startLenientUpstream } from '../support/upstream/lenient-upstream.ts';
 
 /** Settings of `upstream` with which nothing ends before the test does. */
 const patient = (settings: object = {}) => ({ upstream: { keepAlive: '30s', retryConnectFor: '30s', ...settings } });
@@ -131,23 +128,6 @@ async function expectBadGateway(proxy: RunningProxy, behind = ''): Promise<RawCl
   return client;
 }
 
-test.concurrent('a busy upstream gets `connections` requests; others queue', async ({ lenient: upstream, proxyTo }) => {
-  let [now, most] = [0, 0];
-  upstream.script((socket) => {
-    most = Math.max(most, ++now);
-    setTimeout(() => {
-      now--;
-      socket.write(OK);
-    }, 5);
-  });
-  const proxy = await proxyTo(upstream, patient({ connections: 3 }));
-  const clients = await Promise.all(numbers(40).map((id) => sendTo(proxy, delivery(id))));
-  const responses = await Promise.all(clients.map((client) => client.response()));
-  expect(responses.map(({ status }) => status)).toEqual(Array(40).fill(200));
-  expect(most).toBe(3);
-  expect(idsOf(upstream)).toEqual(numbers(40));
-});
-
 const authority = createAuthority(ownDirectory(), 'authority');
 const pair = authority.issue('app', { names: ['IP:127.0.0.1'] });
 
@@ -165,60 +145,13 @@ function tlsApp() {
   });
 }
 
-function upstreamAt(url: string, onTestFinished: OnFinished): Upstream {
-  const times = { connectTimeout: 10_000, keepAlive: 1000 };
-  const tls = { ca: readFileSync(authority.caFile) };
-  const upstream = new Upstream({ url, connections: 1, queue: 1, ...times, tls });
-  onTestFinished(() => upstream.close());
-  return upstream;
-}
-
 describe.concurrent('the state of the upstream', () => {
-  test('one failed connect is none; two in a row are', async ({ onTestFinished }) => {
-    const app = tlsApp();
-    await portOf(app, onTestFinished);
-    let failures = 1;
-    // Ends the first connections before their TLS handshake, and hands the others to the app.
-    const front = createNetServer((socket) => {
-      socket.on('error', () => {});
-      if (failures-- > 0) socket.resetAndDestroy();
-      else app.emit('connection', socket);
-    });
-    const upstream = upstreamAt(`https://127.0.0.1:${await portOf(front, onTestFinished)}`, onTestFinished);
-    expect(await upstream.failure(10_000)).toBe(null);
-    failures = 2;
-    expect(await upstream.failure(10_000)).toBe('ECONNRESET');
-    expect(await upstream.failure(10_000)).toBe(null);
-  });
-
-  test('callers at one time share their connects', async ({ onTestFinished }) => {
-    let connects = 0;
-    const app = createNetServer((socket) => {
-      connects++;
-      socket.on('error', () => {}).resume();
-    });
-    const upstream = upstreamAt(`http://127.0.0.1:${await portOf(app, onTestFinished)}`, onTestFinished);
-    const answers = await Promise.all([upstream.failure(10_000), upstream.failure(10_000)]);
-    expect([answers, connects]).toEqual([[null, null], 1]);
-  });
-
   // Polled: a connect that a slow machine cannot finish within a second counts as failed, too.
   const seen = (proxy: RunningProxy, wanted: Pick<ApiStatus['upstream'], 'reachable' | 'error'>) =>
     eventually(async () => {
       const { reachable, error } = (await proxy.status()).upstream;
       return { reachable, error };
     }, wanted);
-
-  test('an upstream that is down is told with its code; certificates in use have dates', async ({ start }) => {
-    const proxy = await start({ upstream: { url: NOBODY }, listen: { tls: pair } });
-    await seen(proxy, { reachable: false, error: 'ECONNREFUSED' });
-    const { advice, certificates } = await proxy.status();
-    expect(advice[0]).toMatchObject({ id: 'app-down', state: 'failed' });
-    expect(certificates).toEqual([
-      { certificate: 'listen', file: pair.certFile, notBefore: expect.any(Number), notAfter: expect.any(Number) },
-    ]);
-    expect(new Date(certificates[0]?.notAfter ?? 0) > new Date()).toBe(true);
-  });
 
   test('with a certificate we distrust it is unreachable; caFile is named', async ({ start, onTestFinished }) => {
     const url = `https://127.0.0.1:${await portOf(tlsApp(), onTestFinished)}`;

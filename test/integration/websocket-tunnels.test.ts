@@ -1,12 +1,7 @@
-// WebSockets through the proxy, with the `ws` package: what both ends see, what is recorded, how long a tunnel lives, and
-// upstreams other than plain TCP. A stop gives their two ends `grace`, as any request, since only they know when they are done.
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, test as plainTest } from 'vitest';
 import { sendTo } from '../support/http/raw-client.ts';
 import { test as base, eventually, starting } from '../support/proxy/proxied.ts';
@@ -110,15 +105,6 @@ test.concurrent('a reload allows and forbids them; open ones outlive all limits'
 });
 
 describe('to other upstreams', () => {
-  test('over a unix socket', async ({ startEchoing, proxyTo }) => {
-    const path = join(tmpdir(), `entrupy-ws-${process.pid}-${randomBytes(4).toString('hex')}.sock`);
-    const echo = await startEchoing(createServer(), { url: `unix://${path}`, path });
-    const proxy = await proxyTo(echo);
-    const webSocket = await openWebSocket(liveOf(proxy));
-    expect((await echoed(webSocket, 'unix')).toString()).toBe('unix');
-    webSocket.terminate();
-  });
-
   test('over TLS on both sides, never with a name of the client’s', async ({ directory, startEchoing, proxyTo }) => {
     const authority = createAuthority(directory, 'ca');
     const { certFile, keyFile } = authority.issue('upstream', { names: ['DNS:app.internal', 'DNS:evil.example'] });

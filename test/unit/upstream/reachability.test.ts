@@ -20,20 +20,24 @@ afterEach(() => at.close());
 /** An upstream that speaks TLS, which the server does not. */
 const overTls = (tls: TlsContents | null = null) => upstreamAt(`https://127.0.0.1:${at.port}`, tls);
 
-test('a connect without an answer gets another beside it, and both end in time', async () => {
+test('a connect without an answer gets another beside it, both end in time, and all who ask share the two', async () => {
   const upstream = overTls();
-  expect(await upstream.failure(2000)).toMatch(/TIMEOUT|TIMEDOUT/);
+  const [code, other] = await Promise.all([upstream.failure(2000), upstream.failure(2000)]);
+  expect(code).toMatch(/TIMEOUT|TIMEDOUT/);
+  expect(other).toBe(code);
   await expect.poll(() => accepted.length).toBe(2);
 });
 
 test.each([
   ['the second connect counts where the first has no answer', 1],
+  ['the second connect counts where the first has failed', 1],
   ['the first one counts where its handshake ends after the second has begun', 0],
-])('%s', async (_, answered) => {
+])('%s', async (title, answered) => {
   const issuer = makeIdentity({ name: 'authority' });
   const { certificate, key } = makeIdentity({ name: 'app', issuer, names: ['IP:127.0.0.1'] });
   const secure = createTls({ key, cert: certificate });
   server.on('connection', () => {
+    if (accepted.length === 1 && title.endsWith('failed')) accepted[0]?.resetAndDestroy();
     if (accepted.length === 2) secure.emit('connection', accepted[answered]);
   });
   const upstream = overTls({ ca: Buffer.from(issuer.certificate) });
