@@ -165,12 +165,6 @@ describe('trailers of a request', () => {
     expect([status, seen?.trailers]).toEqual([200, []]);
   });
 
-  test('Trailer is dropped when the body is not chunked', async () => {
-    const head = ['PUT /open/x HTTP/1.1', 'Host: h', 'Trailer: X-Checksum', 'Content-Length: 3'];
-    await exchange(on.proxy.port, [...head, '', 'abc'].join('\r\n'));
-    expect(on.upstream.seen[0]?.lines).toEqual(['Host: h', 'Content-Length: 3', 'Connection: close']);
-  });
-
   test.each([
     ['TE: TRAILERS\r\nConnection: TE', ['TE: TRAILERS'], 'TE, close'],
     ['TE: gzip\r\nTE: trailers', ['TE: trailers'], 'TE, close'],
