@@ -16,7 +16,7 @@ import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { reasonText } from '../../../src/health/sentences.ts';
 import { NONE } from '../../../src/health/tallies.ts';
 import { tableOf } from '../core/fixtures.ts';
-import { accepted, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
+import { accepted, CONFIG, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
 import { type Coming, judgedAfter, times } from './fixtures.ts';
 
 vi.useFakeTimers({ now: NOW });
@@ -220,9 +220,11 @@ test('what waits for an app that is slow follows from it', () => {
   const routes = [NOTIFY, { ...NOTIFY, path: '/other' }];
   for (const route of ['/notify', '/other']) {
     const waits = times(3, { ...full, route, path: `${route}/` });
-    const { advice } = judgedAfter([...times(5, accepted({ upstreamMs: 8000 })), ...waits], { routes });
+    const slow = ['/notify', '/other'].flatMap((on) => times(5, accepted({ route: on, upstreamMs: 8000 })));
+    const { advice } = judgedAfter([...slow, ...waits, 12], { routes });
     const due = { id: 'slots-full', message: expect.stringContaining(` to ${route} (the last one to ${route}/)`) };
-    expect(advice[0]).toMatchObject({ id: 'slow-app', follows: [due, { id: 'deliveries-lost' }] });
+    const follows = [due, { id: 'deliveries-lost' }];
+    expect(advice[0]).toMatchObject({ id: 'slow-app', state: 'failed', route, follows });
   }
 });
 
@@ -304,6 +306,12 @@ test('what a store held when it was last counted is not said to be there now', (
   // What waits of a route that a reload has removed may be one of them.
   const removed = { ...DEFERRED, waits: [], routes: ['/gone'] };
   expect(judgedAfter([untaken], { deferred: removed }).advice[0]?.message).not.toContain('Nothing is lost');
+  // What cannot be read may be of any route; once the store has nothing, all is over, also what is remembered no more.
+  const over = (...routes: string[]) =>
+    judgedAfter([accepted(), ...times(4100, untaken), 70], {
+      deferred: { ...removed, waiting: 0, deliveries: [], routes },
+    });
+  expect([over(''), over()].map(({ advice }) => advice[0]?.state)).toEqual(['failed', 'ok']);
   for (const state of ['expired', 'stopped', 'unverified'])
     expect(message({ lastSeen, waiting: 0, [state]: 2 })).toMatch(/^When last counted, 12 s ago .* not known\.$/);
 });
@@ -472,6 +480,8 @@ test('a handshake that fails as those of health checks do is a loss, but where d
     }).lost.turnedAway;
   expect(told('accepted', 'checked', 'checked')).toBe(2);
   expect(told('accepted', 'elsewhere', 'elsewhere')).toBe(0);
+  const check = { address: '192.0.2.7', hint: without };
+  expect(judgedAfter([check, accepted(), check]).advice[0]?.id).toBe('nothing-proven');
   expect(told('checked', 'accepted', 'checked', 'checked')).toBe(0);
   expect(told('accepted', 'checked', 'accepted', 'checked')).toBe(1);
   // Many others that are no deliveries' hide it not.
@@ -672,7 +682,8 @@ test('a probe that the app did not take stays told beside what is wrong, until i
   const said = (...came: readonly RequestRecord[]) =>
     judgedAfter([...came, ...times(3, unsigned)]).advice.map(({ state, id }) => `${state} ${id}`);
   expect(said(probe(500))).toEqual(['warning no-signature', 'note app-fails']);
-  expect(said(probe(500), probe(200))).toEqual(['warning no-signature']);
+  expect(judgedAfter([accepted(), probe(500)]).advice[0]?.id).toBe('nothing-proven');
+  for (const one of [probe(200), accepted()]) expect(said(probe(500), one)).not.toContain('note app-fails');
 });
 
 test('where all were known to a store of delivered events without a name, another app may have them', () => {
@@ -698,6 +709,11 @@ test('of two causes each is failed by its own share, or both by the one that the
       .flat();
   expect(said(accepted(), ...some(fails, refused()), 2)).toEqual(['failed app-fails', 'failed another-secret']);
   expect(said(accepted(), ...some(fails))).toEqual(['warning app-fails']);
+  const behind = times(6, ...times(8, refused()), fails, accepted(), accepted(), 2);
+  expect(said(accepted(), ...behind, 12)).toEqual(['failed another-secret', 'failed app-fails']);
+  const apart = times(2, fails, ...times(3, accepted()), 2);
+  expect(said(accepted(), ...apart, refused(), refused(), 12)).toEqual(['failed another-secret', 'warning app-fails']);
+  expect(said(accepted(), ...times(6, fails, 3), down)).toEqual(['failed app-fails', 'warning app-down']);
   const busy = accepted({ status: 429, upstreamStatus: 429 });
   const both = times(4, fails, 1, fails, 1, busy, 1);
   expect(said(accepted(), ...both, 12)).toEqual(['failed app-fails', 'failed app-busy']); // the commonest first
@@ -778,18 +794,29 @@ test('what is left where no route is ends once its sender uses the new route, or
   expect(told(full, accepted(FORWARDED), 30)).toBeUndefined();
 });
 
-test('several causes that strike a fifth together are failed though each came once, and stay so', () => {
-  const once = [{ upstreamStatus: 500 }, { upstreamStatus: 404 }, { upstreamStatus: 429 }].map(accepted);
-  const came = once.flatMap((one) => [one, 20, accepted(), 20, accepted(), 20]);
-  expect(judgedAfter(came).advice[0]?.state).toBe('failed');
-});
-
 test('a cause beside an older one is judged since its own first, also where a good one was on its way then', () => {
   const drops = times(20, refused({ reason: 'missing_signature', signed: false }), 1, ...times(39, accepted(), 1));
   const fails = accepted({ status: 500, upstreamStatus: 500 });
   const first = { ...fails, startedAt: performance.now() + 800_000 - 1500 };
   const came = [...drops, first, 1, ...times(9, accepted(), 1, accepted(), 1, fails, 1)];
   expect(headOf(judgedAfter(came)).slice(0, 2)).toEqual(['failed', 'app-fails']);
+  const soon = [...drops, accepted(), 3, ...times(4, fails, 0.1, accepted(), 0.1), 12];
+  expect(headOf(judgedAfter(soon)).slice(0, 2)).toEqual(['failed', 'app-fails']);
+});
+
+test('what other processes took ends a row, too, and the last that is lost is one of those that are', () => {
+  const fails = accepted({ status: 500, upstreamStatus: 500 });
+  const [one, other] = ['one', 'other'].map((event) => ({ ...fails, event }));
+  const twins = ['one', 'other'].map((event) => accepted({ event, decision: 'duplicate', upstreamStatus: 0 }));
+  const said = (...later: readonly Coming[]) =>
+    judgedAfter([accepted(), one ?? 1, 30, other ?? 1, ...later]).advice[0]?.follows[0]?.message ?? '';
+  expect(said(10)).toContain(', the last one 10 s ago ');
+  expect(said(...twins.slice(1), 10)).toContain(', the last one 40 s ago ');
+  const state = judgedAfter([accepted(), one ?? 1, other ?? 1, ...twins, 70, fails, 5]).advice[0]?.state;
+  expect(state).toBe('warning');
+  const refuses = accepted({ status: 404, upstreamStatus: 404, event: 'one' });
+  const moved = judgedAfter([accepted(), one ?? 1, refuses, accepted(), 1]).advice.map(({ message }) => message);
+  expect(moved).toEqual([expect.stringMatching(/^The app answered 404 to 1 of 2 deliveries /)]);
 });
 
 test('no span is negative where the clock has stepped back', () => {
@@ -829,6 +856,13 @@ test('nothing follows from a secret’s problem that began before it, or on a ro
       secrets: [CURRENT, { ...CURRENT, id, problem: 'it is empty; the last good value is still in use' }],
       lastReload: { ok: false, at: NOW - since, error: `secret ${id}: it is empty`, refused: isRefused },
     }).advice.map((one) => one.id);
+  const notes = judgedAfter([accepted(), refused(stranger)], {
+    secrets: [{ ...CURRENT, problem: 'it is empty' }],
+    config: { ...CONFIG, warnings: ['a', 'b'] },
+  });
+  const ids = ['secret-problem', 'another-secret', 'chosen', 'chosen'];
+  expect(notes.advice.map((one) => one.id)).toEqual(ids);
+  expect(notes.right.map((one) => one.id)).toContain('secrets');
   // What is wrong in the configuration beside it is no consequence of it.
   expect([told('current', 20_000), told('current', 20_000, true)].map((ids) => ids.includes('reload-failed'))).toEqual([
     ...[false, true],
@@ -1098,6 +1132,8 @@ test('who signs with a secret outside its dates is named, whatever User-Agent it
       id: 'expired-secret',
       message: expect.stringContaining('(the last from 192.0.2.44)'),
     });
+  const status = judgedAfter([refused({ ...stranger, hint: of, reason: 'expired_secret' })]);
+  expect(secretVerdict({ ...CURRENT, id: 'old', state: 'expired' }, status)).toMatch(/^a client still signs with it/);
 });
 
 test('before the first acceptance 16 of a kind are remembered, on however many routes', () => {
