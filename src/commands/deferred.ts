@@ -49,7 +49,7 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
   const { admin: at, redelivery, limits } = config;
   const remark = (message: string) => io.stderr(`warning: ${message}\n`);
-  const rules = { as: 'visitor', mostBytes: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
+  const rules = { as: 'visitor', largestRecord: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
   const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
   const isJson = values.json === true;

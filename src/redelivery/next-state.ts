@@ -10,7 +10,7 @@ import type { DeferredState, RedeliveryResult } from '../core/fate-by-status.ts'
 import type { Note } from './note.ts';
 import { pauseAfter, type SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { admitRecord, type Sendable } from './record.ts';
+import { admitRecord, type Deferrable } from './record.ts';
 import { send } from './sending.ts';
 import { BUSY_PAUSE_MS, type StoreState } from './store-state.ts';
 import type { Change, Leased } from './stores/store.ts';
@@ -68,7 +68,7 @@ export class LeasedEvent {
     return this.#become(keptNote, 'unverified', UNVERIFIED_PAUSE_MS, ...results);
   }
 
-  async #send(request: Sendable, before: Note): Promise<unknown> {
+  async #send(request: Deferrable, before: Note): Promise<unknown> {
     const { needs, storeState, pace } = this.#parts;
     const { state } = this.#leased;
     const isOver = this.#isOver(before);

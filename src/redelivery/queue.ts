@@ -37,9 +37,9 @@ export class Queue {
   /** The leased events, each with a promise that resolves once the store knows what became of it. */
   readonly #leased = new Map<Leased, Promise<void>>();
   /** Those of the leased that wait to be handled, each with a function that says what becomes of it. */
-  readonly #ahead = new Map<Leased, (next: 'handle' | 'give back') => void>();
+  readonly #unbegun = new Map<Leased, (next: 'handle' | 'give back') => void>();
   /** Those of the leased whose result the store is being told: meanwhile others are sent. */
-  readonly #told = new Set<Leased>();
+  readonly #sent = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
@@ -60,7 +60,7 @@ export class Queue {
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
     this.storing = new Storing(this.#needs, this.storeState, this.#letGo);
     const { onLoss } = this.storeState;
-    const rules = { as: 'owner', mostBytes: () => mostSendable(this.#needs), onLoss } as const;
+    const rules = { as: 'owner', largestRecord: () => mostSendable(this.#needs), onLoss } as const;
     this.#open = (onProblem) => open({ ...storeSettings(), ...rules, onProblem });
     this.#opened = madeOnce(() => this.#open(this.storeState.onProblem));
   }
@@ -199,7 +199,7 @@ export class Queue {
     const { atOnce } = this.#pace;
     const ahead = atOnce === 1 ? 1 : AHEAD * atOnce;
     // Each that is sent, and of which the store is being told, is replaced by another: twice as many at most.
-    const limit = ahead + Math.min(this.#told.size, ahead) - this.#leased.size;
+    const limit = ahead + Math.min(this.#sent.size, ahead) - this.#leased.size;
     if (limit <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
@@ -238,16 +238,16 @@ export class Queue {
     const { budget } = this.#needs;
     budget.count(memoryOf(leased));
     const onSent = () => {
-      this.#told.add(leased);
+      this.#sent.add(leased);
       this.#beginNext();
       void this.#leaseDue();
     };
     const parts = { needs: this.#needs, storeState: this.storeState, pace: this.#pace, onSent };
-    const next = await new Promise<'handle' | 'give back'>((resolve) => this.#ahead.set(leased, resolve));
+    const next = await new Promise<'handle' | 'give back'>((resolve) => this.#unbegun.set(leased, resolve));
     if (next === 'handle') await new LeasedEvent(leased, parts).handle().catch(this.storeState.onFailure);
     else await this.storeState.endLease(leased, { pause: 0 });
     this.#leased.delete(leased);
-    this.#told.delete(leased);
+    this.#sent.delete(leased);
     budget.release(memoryOf(leased));
     this.#beginNext();
     void this.#leaseDue();
@@ -256,18 +256,18 @@ export class Queue {
   /** Begins as many as the pace allows. Once the app fails, or the process stops, all that waits is given back. */
   #beginNext(): void {
     const isOver = this.storeState.shutdown.signal.aborted || this.#pace.notBefore > performance.now();
-    for (const [leased, resolve] of this.#ahead) {
-      const begun = this.#leased.size - this.#ahead.size - this.#told.size;
+    for (const [leased, resolve] of this.#unbegun) {
+      const begun = this.#leased.size - this.#unbegun.size - this.#sent.size;
       if (!isOver && begun >= this.#pace.atOnce) return;
-      this.#ahead.delete(leased);
+      this.#unbegun.delete(leased);
       resolve(isOver ? 'give back' : 'handle');
     }
   }
 
   /** Sends no event that waits, since the app has taken an equal fresh one. The store still has it: storing.ts removes it. */
   readonly #letGo = (id: string): void => {
-    for (const [leased, resolve] of this.#ahead)
-      if (leased.id === id && this.#ahead.delete(leased)) resolve('give back');
+    for (const [leased, resolve] of this.#unbegun)
+      if (leased.id === id && this.#unbegun.delete(leased)) resolve('give back');
   };
 
   get #leases(): readonly string[] {

@@ -24,18 +24,14 @@ import type { Leased, StoredEvent } from './stores/store.ts';
 /** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
 
-/** A verified request, as it is sent upstream. */
-export interface Sendable {
+/** A verified request, as it is sent upstream: to be stored if the app does not take it, or read back from the store. */
+export interface Deferrable {
   readonly head: Head;
   /** The header lines, with `forwardedHeaders` applied. */
   readonly lines: readonly string[];
   readonly body: Buffer;
   readonly route: Route;
   readonly permit: Permit;
-}
-
-/** A verified request that may have to be stored. */
-export interface Deferrable extends Sendable {
   /** When it came, in epoch milliseconds. */
   readonly came: number;
 }
@@ -119,7 +115,7 @@ const OWN_WHYS = ['unreadable', 'limits', 'name', 'secret_gone', 'route_gone', '
 /** Any other failure in a note is one of the app's. */
 export const ALL_WHYS: ReadonlySet<string> = new Set<Why>([...OWN_WHYS, ...REASON_NAMES]);
 
-export type Rules = Pick<Needs, 'policy' | 'storeSettings'>;
+export type Rules = Pick<Needs, 'policy' | 'storeSettings' | 'budget'>;
 
 /** An event as it was leased, or as it is about to be stored. */
 type AnyEvent = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | StoredEvent['record'] };
@@ -143,19 +139,19 @@ export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules
   const last = beside ?? firstNote ?? { ...NO_NOTE, came: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
   const note = { ...last, came: Math.min(last.came, now), route: route ?? last.route, failure };
-  // Its own route has the secret, but a second route for which its target may be meant has not. It would be made due again
-  // and again.
+  // A second route that its target may mean lacks the secret: the queue, which looks at one, would wake it for ever.
   return { note: isVerifiable(note, rules.policy()) ? { ...note, failure: 'route_gone' } : note, request: null };
 }
 
 /** `route`: the one that takes such a request now, else the one that took it. What is not known is missing. */
 type Checked =
-  | { readonly firstNote: Note; readonly route: string; readonly request: Sendable }
+  | { readonly firstNote: Note; readonly route: string; readonly request: Deferrable }
   | { readonly firstNote?: Note; readonly route?: string; readonly why: Why };
 
 function checkRecord(id: string, stored: AnyEvent['record'], { rules, now }: { rules: Rules; now: number }): Checked {
   if (stored === null) return { why: 'limits' };
   const record = stored instanceof Uint8Array ? splitRecord(stored) : stored;
+  if (record !== null && record[0].length + record[1].length > mostSendable(rules)) return { why: 'limits' };
   const framed = record && framedOf(record);
   if (framed === null) return { why: 'unreadable' };
   const { name, mac, covered, requestBytes, body, firstNote } = framed;
@@ -181,7 +177,7 @@ function checkRecord(id: string, stored: AnyEvent['record'], { rules, now }: { r
   const { route, permit } = admission;
   const expected = macOf(derived(signerOf(permit).key, 'record', name), covered, body);
   if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return notSent('altered');
-  return { firstNote, route: path, request: { head, lines, body, route, permit } };
+  return { firstNote, route: path, request: { head, lines, body, route, permit, came: firstNote.came } };
 }
 
 /** Splits a stored record into preamble and body; null if it holds no whole preamble. */

@@ -7,7 +7,7 @@ import type { Reached, Requester, ResponseSink } from '../upstream/contract.ts';
 import { UpstreamExchange } from '../upstream/upstream-exchange.ts';
 import type { Went } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import type { Sendable } from './record.ts';
+import type { Deferrable } from './record.ts';
 
 /** Milliseconds for which a sending waits for an upstream slot, with its body in memory. */
 const SLOT_WAIT_MS = 10_000;
@@ -24,7 +24,7 @@ const NOT_SENT: Sent = { went: 'not sent', outcome: '', answer: null };
 
 /** Sends the request, if `once` lets it, and tells the judge how that went; never rejects. `passed`: as in its note. */
 export async function send(
-  { request, passed }: { readonly request: Sendable; readonly passed: number },
+  { request, passed }: { readonly request: Deferrable; readonly passed: number },
   needs: Needs,
   shutdown: AbortSignal,
 ): Promise<Sent> {
@@ -38,7 +38,7 @@ export async function send(
   return sent;
 }
 
-async function claimAndSend(request: Sendable, needs: Needs, stop: AbortSignal): Promise<Sent> {
+async function claimAndSend(request: Deferrable, needs: Needs, stop: AbortSignal): Promise<Sent> {
   const { route, head, body } = request;
   if (route.once === null) return sendNow(request, null, needs);
   const claimed = await needs.claims().claim({ head, body, window: route.once, until: 0, stop });
@@ -50,7 +50,7 @@ async function claimAndSend(request: Sendable, needs: Needs, stop: AbortSignal):
  * Sends the request, and resolves when the exchange is over; never rejects. `claim` is null without `once`. A route that
  * stores has no times of its own (config/route-rules.ts), so those of `upstream` hold.
  */
-async function sendNow({ head, lines, permit }: Sendable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
+async function sendNow({ head, lines, permit }: Deferrable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {
     head,

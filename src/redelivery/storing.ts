@@ -3,13 +3,13 @@
 import { deadline } from '../base/deadline.ts';
 import { pauseAfter } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { admitRecord, type Deferrable, eventId, eventToStore, mostSendable } from './record.ts';
+import { admitRecord, type Deferrable, eventId, eventToStore } from './record.ts';
 import type { StoreState } from './store-state.ts';
 import { countedBytes, LEAST_BYTES, MAX_OF_ONE_BODY, TIME_LIMIT_MS } from './stores/store.ts';
 
 /** The maximum number of calls in progress that tell the store of a taken delivery: a slow store would pile them up. */
 const MOST_CALLS = 1000;
-/** Bytes of the kept (stopped, unverified, expired) events that are leased at once to give way: few leases grow old. */
+/** Bytes of the events that are leased at once to give way to a fresh one: more could outlive their leases. */
 const MOST_LEASED = 32 * LEAST_BYTES;
 
 const LATE = 'a delivery was stored late: its client has been told of a failure';
@@ -99,10 +99,8 @@ export class Storing {
     const { route } = delivery;
     const event = eventToStore(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
-    const recordBytes = record[0].length + record[1].length;
     // Admitted as it is before a sending: where it can never be sent, an answer of 202 would be worse than an error.
-    const isSendable = recordBytes <= mostSendable(this.#needs);
-    const admitted = admitRecord({ ...event, record: isSendable ? record : null }, this.#needs);
+    const admitted = admitRecord(event, this.#needs);
     if (admitted.request === null) {
       storeState.log.tell('error', 'a delivery cannot be stored', { route: route.path, why: admitted.note.failure });
       return 'not stored';
@@ -119,11 +117,11 @@ export class Storing {
     if (added === 'crowded') {
       storeState.log.tell('warn', CROWDED, { route: route.path, id });
       storeState.crowded = { at: Date.now(), route: route.path };
-    } else storeState.notStored('full', countedBytes(recordBytes));
+    } else storeState.notStored('full', countedBytes(record[0].length + record[1].length));
     return 'not stored';
   }
 
-  /** Ends the oldest kept events for this many bytes, each once its line is logged. False if none ended, or it is late. */
+  /** Ends the oldest events that may give way, for this many bytes, each once its line is logged. False if none ended, or it is late. */
   async #makeRoom(incoming: Incoming, id: string, bytes: number): Promise<boolean> {
     if (incoming.isLate) return false;
     const kept = (await this.#storeState.call((store) => store.leaseKept(id, Math.min(bytes, MOST_LEASED)))) ?? [];

@@ -4,9 +4,9 @@
 //   entries     hash: what is known of each event, as JSON: size, state, note, lease, when stored and due, its texts in `index`
 //   record:ID   string: the event's record
 //   index       sorted set in the order of its texts, of each event `by PROXY ID` (who stored it), `came TIME ID`, `id ID`,
-//               `kept TIME ID` unless it waits, and GROUP TIME ID; GROUP is state, line feed, JSON of failure, secret, key
+//               `kept TIME ID` unless it waits or is asked for, and GROUP TIME ID; GROUP is state, line feed, JSON of failure, secret, key
 //               and route, line feed
-//   totals      hash: bytes of all events, of those kept and of each group; `there`, the number of events; and `life`,
+//   totals      hash: bytes of all events, of those that may give way and of each group; `there`, the number of events; and `life`,
 //               another text each time that all events were lost and one came
 //   dropped     list: the events that an operator dropped, until a summary reports them
 //   lost        list: the last losses
@@ -16,7 +16,8 @@
 // No key has a time to live, so a server that evicts only keys that have one never evicts ours. A server that evicts
 // others may take any of them, but never while a script runs: a key is as the last call left it, or gone. So each call
 // first puts together what is left. Ids are lost only with all of `due`, `entries` and `index`, so then all are. Only the
-// proxies know how many: each knows its share, by its last call, so that none tells what another one tells.
+// proxies know how many: each knows its share, by its last call, and tells that alone. One number for
+// all was tried: a Redis that went back to an older copy lost events untold, and a loss was told twice, or on a wrong route.
 import * as store from './store.ts';
 
 const NAMES = ['due', 'entries', 'record:', 'index', 'totals', 'dropped', 'lost', 'ended', 'proxies'];
@@ -86,13 +87,17 @@ local function grow(field, by)
   if call('HINCRBY', totals, field, by) < 1 then call('HDEL', totals, field) end
 end
 local function counted(event) return math.max(event.bytes, ${store.LEAST_BYTES}) end
+local function keep(id, event, isKept)
+  local text = 'kept ' .. event.came .. id
+  local count = isKept and call('ZADD', index, 0, text) or -call('ZREM', index, text)
+  grow('kept', count * counted(event))
+end
 local function sum(id, event, sign)
-  local sums, at = {'bytes', event.group}, event.came .. id
-  local texts = {'by ' .. event.by .. ' ' .. id, 'came ' .. at, 'id ' .. id, event.group .. at}
-  if not string.find(event.group, '^waiting') then sums[3], texts[5] = 'kept', 'kept ' .. at end
-  for _, field in ipairs(sums) do grow(field, sign * counted(event)) end
+  local at = event.came .. id
+  for _, field in ipairs({'bytes', event.group}) do grow(field, sign * counted(event)) end
   grow('there', sign)
-  for _, text in ipairs(texts) do
+  if sign < 0 then keep(id, event, false) end
+  for _, text in ipairs({'by ' .. event.by .. ' ' .. id, 'came ' .. at, 'id ' .. id, event.group .. at}) do
     if sign > 0 then call('ZADD', index, 0, text) else call('ZREM', index, text) end
   end
 end
@@ -110,6 +115,7 @@ local function save(id, event, ms)
     event.group, event.came = group, came
     sum(id, event, 1)
   end
+  keep(id, event, event.state ~= 'waiting' and event.asked == '')
   put(id, event, ms)
 end
 local function timeOf(text) return tonumber(string.sub(text, -${store.ID_LENGTH + 16}, -${store.ID_LENGTH + 1})) end
@@ -212,7 +218,7 @@ function calls.add(id, most, pause, note, head, body)
   local event = sound({bytes = #head + #body, note = note, stored = now, by = me})
   local excess = number('bytes') - (old and counted(old) or 0) + counted(event) - most
   if excess > 0 then
-    local kept = number('kept') - (old and old.state ~= 'waiting' and counted(old) or 0)
+    local kept = number('kept') - (old and call('ZSCORE', index, 'kept ' .. old.came .. id) and counted(old) or 0)
     return excess <= kept and excess or 'full'
   end
   local alike = 'id ' .. string.sub(id, 1, 16)
@@ -258,7 +264,7 @@ local function make(change)
   local isLoss = type(to) == 'string' and to ~= 'dropped' and to ~= 'taken'
   if event and type(to) == 'table' and to.asked then -- leased or not
     event.asked = 'now'
-    put(id, event, event.due)
+    save(id, event, event.due)
   end
   local isAsked = event and event.asked == 'now'
   if lease then isAllowed = event and event.lease ~= '' and event.lease == lease and not (isLoss and isAsked) end
@@ -282,9 +288,9 @@ function calls.change(changes)
   for _, change in ipairs(cjson.decode(changes)) do all[#all + 1] = make(change) end
   return all
 end
-function calls.leaseKept(id, bytes, token)
-  local leased, remaining = {}, tonumber(bytes)
-  for _, text in ipairs(textsOf('kept ', '', ${PAGE})) do
+function calls.leaseKept(id, bytes, token, cursor)
+  local leased, remaining, texts = {}, tonumber(bytes), textsOf('kept ', cursor, ${PAGE})
+  for _, text in ipairs(texts) do
     local each = idOf(text)
     local event = remaining > 0 and each ~= id and load(each)
     if event and isFree(event) and event.asked == '' then
@@ -292,7 +298,7 @@ function calls.leaseKept(id, bytes, token)
       leased[#leased + 1] = lend(each, event, token .. #leased, false)
     end
   end
-  return leased
+  return {string.sub(texts[${PAGE}] or '', ${'kept '.length + 1}), leased}
 end
 function calls.page(cursor)
   local texts = textsOf('came ', cursor, ${PAGE})
@@ -355,7 +361,7 @@ function calls.test(id, note)
   calls.lease('0', 0, 0, 'test', taken[2])
   local isListed = calls.page('')[2][1][1] == id and calls.summary()[1][1] and load(id).due > now
   local isSet = change({pause = 0, state = 'expired', note = note}, taken[2]) and calls.find(id, 2)[1][3] == 'ab'
-  local kept = calls.leaseKept('', 1, 'test')[1][2]
+  local kept = calls.leaseKept('', 1, 'test', '')[2][1][2]
   local isLost = change('room', kept) and change('room', kept) and #calls.losses(9) == 1
   local isDropped = add() and change('dropped')
   local isEnded = add() and change('taken', nil, -1) and not load(id)

@@ -16,7 +16,7 @@ type Args = readonly (string | number | Buffer)[];
 
 /** Opens the store. Resolves once it is known if the server is available, so that even the first delivery is stored. */
 export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
-  const { name, maxBytes, mostBytes, onProblem, onLoss, as } = options;
+  const { name, maxBytes, largestRecord, onProblem, onLoss, as } = options;
   let policy = '';
   /** The problem that the last test found though it went all the way; empty if there is none. */
   let failure = '';
@@ -84,12 +84,19 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
       onProblem(added);
       throw new Error(added);
     },
-    lease: ({ limit, room, leases }) => run(allLeasedOf, 'lease', limit, room, mostBytes(), token(), ...leases),
+    lease: ({ limit, room, leases }) => run(allLeasedOf, 'lease', limit, room, largestRecord(), token(), ...leases),
     change: (changes) =>
       run((given) => listOf(given, changes.length).map(CHANGED), 'change', JSON.stringify(changes.map(sent))),
-    leaseKept: (id, bytes) => run(leasedIn, 'leaseKept', id, bytes, token()),
-    page: (cursor) => run(pageOf, 'page', cursor),
-    find: async (id) => (await run(leasedIn, 'find', id, mostBytes()))[0] ?? null,
+    async leaseKept(id, bytes) {
+      for (let cursor = ''; ; ) {
+        const page = run((given) => pageOf(given, leasedOf), 'leaseKept', id, bytes, token(), cursor);
+        const [next, leased] = await page;
+        if (leased.length > 0 || next === '') return leased;
+        cursor = next; // others have leased all on this page
+      }
+    },
+    page: (cursor) => run((given) => pageOf(given, entryOf), 'page', cursor),
+    find: async (id) => (await run(leasedIn, 'find', id, largestRecord()))[0] ?? null,
     async summary() {
       const summary = await run(summaryOf, 'summary');
       return { ...summary, evicts: policy.startsWith('allkeys') ? policy : null };
@@ -123,9 +130,9 @@ function leasedOf(given: unknown): store.Leased & store.Found {
   return { ...entryOf(entry), lease: textOf(lease), record: recordOf(record) };
 }
 
-function pageOf(given: unknown): readonly [next: string, entries: readonly store.Entry[]] {
-  const [next, entries] = listOf(given, 2);
-  return [textOf(next), listOf(entries).map(entryOf)];
+function pageOf<Each>(given: unknown, eachOf: (each: unknown) => Each) {
+  const [next, page] = listOf(given, 2);
+  return [textOf(next), listOf(page).map(eachOf)] as const;
 }
 
 function summaryOf(given: unknown): Omit<store.Summary, 'evicts'> {

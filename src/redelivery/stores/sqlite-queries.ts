@@ -95,9 +95,11 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
         FROM (SELECT (SELECT counted FROM event WHERE id = ${id}) AS old)`;
       const excess = before?.excess ?? Infinity;
       if (excess > 0) {
+        // What a person asked for is due, or leased. To look at `asked` in all that is kept took a second.
         const [sum] = sql<{ kept: number }>`SELECT
           (SELECT coalesce(sum(counted), 0) FROM event WHERE state <> 'waiting')
-          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting'), 0) AS kept`;
+          - (SELECT coalesce(sum(counted), 0) FROM event WHERE due <= ${later(store.LEASE_MS)} AND asked AND state <> 'waiting')
+          - coalesce((SELECT counted FROM event WHERE id = ${id} AND state <> 'waiting' AND asked = 0), 0) AS kept`;
         return sum !== undefined && excess <= sum.kept ? { lacking: excess } : 'full';
       }
       if (before?.old === null && before.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
@@ -176,14 +178,16 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
         groups,
         soonest,
         dropped,
-        losses: lossesOf(store.SHOWN_LOSSES),
+        losses: queries.losses(store.SHOWN_LOSSES),
         lostLately,
         aside: shared.aside(),
         evicts: null,
       };
     },
 
-    losses: () => lossesOf(store.MOST_LOSSES),
+    losses: (most = store.MOST_LOSSES): readonly store.Loss[] =>
+      sql<store.Loss>`SELECT at, id, note, why, events FROM lost
+        WHERE at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`,
 
     /** Everything it did is undone in the same transaction, which still syncs: no other call sees the event. */
     test(): void {
@@ -228,6 +232,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
     const { id, lease = null, age = null, to } = change;
     const now = Date.now();
     if (typeof to !== 'string' && to.asked) sql`UPDATE event SET asked = 1 WHERE id = ${id}`; // leased or not
+    // Its own lease; or stored long enough ago; or, where neither is asked for, free.
     const [event] = sql<{ place: number }>`SELECT place FROM event WHERE id = ${id} AND (
       lease = ${lease} AND NOT (asked = 1 AND ${Number(store.isLoss(to))})
       OR stored < ${age === null ? null : now - age} OR ${lease ?? age} IS NULL AND (lease IS NULL OR due <= ${now}))`;
@@ -250,7 +255,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
   }
 
   /** Triggers remove its record, and keep `total`. */
-  function remove(place: number, why: store.End): void {
+  function remove(place: number, why: store.WhyRemoved): void {
     if (why === 'dropped') sql`INSERT INTO dropped(id, note) SELECT id, note FROM event WHERE place = ${place}`;
     else if (store.isLoss(why)) remember(why, 1, place);
     sql`DELETE FROM event WHERE place = ${place}`;
@@ -262,11 +267,6 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
       FROM (SELECT ${place} AS place) LEFT JOIN event USING (place)`;
     sql`DELETE FROM lost WHERE key <= (SELECT max(key) FROM lost) - ${store.MOST_LOSSES}
       OR at < ${Date.now() - store.LOSSES_FOR_MS}`;
-  }
-
-  function lossesOf(most: number): readonly store.Loss[] {
-    return sql<store.Loss>`SELECT at, id, note, why, events FROM lost
-      WHERE at >= ${Date.now() - store.LOSSES_FOR_MS} ORDER BY key DESC LIMIT ${most}`;
   }
 
   return queries;

@@ -17,7 +17,7 @@ const RESTART_MS = 1000;
 
 /** Opens the store. Resolves once the file is open, or could not be opened: then each later call tries again. */
 export async function create(options: store.StoreOptions): Promise<store.DeferredStore> {
-  const { maxBytes, mostBytes } = options;
+  const { maxBytes, largestRecord } = options;
   const thread = new StoreThread(options);
   await thread.call('find', ['', 0]).catch(ignore); // any call opens the file; this one finds nothing
   return {
@@ -27,11 +27,11 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
       record.set(body, preamble.length);
       return thread.call('add', [{ id, note, record }, pause, maxBytes], [record.buffer]);
     },
-    lease: (request) => thread.call('lease', [request, mostBytes()]),
+    lease: (request) => thread.call('lease', [request, largestRecord()]),
     change: (changes) => thread.call('change', [changes]),
     leaseKept: (id, bytes) => thread.call('leaseKept', [id, bytes]),
     page: (cursor) => thread.call('page', [cursor]),
-    find: (id) => thread.call('find', [id, mostBytes()]),
+    find: (id) => thread.call('find', [id, largestRecord()]),
     summary: () => thread.call('summary', []),
     losses: () => thread.call('losses', []),
     test: () => thread.call('test', []),

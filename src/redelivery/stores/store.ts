@@ -46,7 +46,7 @@ export interface Entry {
 }
 
 export interface Found extends Entry {
-  /** Empty if the store has lost it. Null if it is larger than `mostBytes`, and so was not read. */
+  /** Empty if the store has lost it. Null if it is larger than `largestRecord`, and so was not read. */
   readonly record: Uint8Array<ArrayBuffer> | null;
 }
 
@@ -61,7 +61,7 @@ export interface Leased extends Omit<Found, 'wait' | 'leased'> {
 export interface LeaseRequest {
   /** The maximum number of events. */
   readonly limit: number;
-  /** Bytes of memory for records. A record larger than `mostBytes` is not read, and needs none. */
+  /** Bytes of memory for records. A record larger than `largestRecord` is not read, and needs none. */
   readonly room: number;
   /** The caller's leases in use. They are renewed, unless they were lost, and their events are not leased again. */
   readonly leases: readonly string[];
@@ -124,7 +124,7 @@ export interface Change {
   readonly lease?: string;
   /** If given, the event is changed whoever has leased it, if it was stored at least so many milliseconds ago. */
   readonly age?: number;
-  readonly to: Setting | End;
+  readonly to: Setting | WhyRemoved;
 }
 
 /** What an event becomes. What is not given stays. */
@@ -138,7 +138,7 @@ export interface Setting {
 }
 
 /** Why an event is removed. An owner is told of those that were dropped, and a store remembers those that were lost. */
-export type End = 'taken' | 'dropped' | WhyLost;
+export type WhyRemoved = 'taken' | 'dropped' | WhyLost;
 export const isLoss = (to: Change['to']) => typeof to === 'string' && to !== 'taken' && to !== 'dropped';
 
 /**
@@ -205,7 +205,7 @@ export interface StoreOptions extends Pick<ConnectionOptions, 'store' | 'passwor
   readonly name: string;
   readonly maxBytes: number;
   /** Returns the maximum number of bytes in a record, which a reload may change. A larger record is never read. */
-  readonly mostBytes: () => number;
+  readonly largestRecord: () => number;
   /** `visitor`: a command beside the proxy, which only lists, reads and drops. A missing store looks empty to it. */
   readonly as: 'owner' | 'visitor';
   /** Called once for each time that all stored events are gone or were set aside; null for a number that is not known. */

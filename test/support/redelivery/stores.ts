@@ -8,7 +8,6 @@ import { openStore } from '../../../src/redelivery/stores/open-store.ts';
 import {
   type Change,
   type DeferredStore,
-  type End,
   type Entry,
   LEASE_MS,
   LEAST_BYTES,
@@ -22,6 +21,7 @@ import {
   type Setting,
   type StoredEvent,
   type StoreOptions,
+  type WhyRemoved,
 } from '../../../src/redelivery/stores/store.ts';
 import { patience } from '../runner/patience.ts';
 
@@ -48,7 +48,7 @@ export async function openedAt(place: string, options: Partial<StoreOptions> = {
     passwordFile: null,
     readPassword: () => Promise.reject(new Error('there is no password')),
     maxBytes: MANY_BYTES,
-    mostBytes: () => 210_000,
+    largestRecord: () => 210_000,
     as: 'owner',
     onLoss: (message) => void losses.push(message),
     onProblem: (failure) => {
@@ -107,7 +107,7 @@ export const set = async (store: DeferredStore, lease: string, to: Change['to'])
   (await changedIn(store, { id: leasedId(lease), lease, to })) === 'done';
 
 /** Ends the lease of the one event that is due. It is due again now, and waits, unless `to` says otherwise. */
-export const setOne = async (store: DeferredStore, to: Partial<Setting> | End) =>
+export const setOne = async (store: DeferredStore, to: Partial<Setting> | WhyRemoved) =>
   set(store, (await oneLeased(store)).lease, typeof to === 'string' ? to : { ...NOW, ...to });
 
 /** Removes an event that was stored at least `age` milliseconds ago. True if there was one. */
@@ -365,7 +365,7 @@ export function storeContract(
       const [large, small] = [eventOf(idOf(), someRecord(5000)), eventOf(idOf(), someRecord(10))];
       await store.add(large, 0);
       await store.add(small, 0);
-      await reopened({ mostBytes: () => 5199 });
+      await reopened({ largestRecord: () => 5199 });
       const leased = await leasedFrom(store, { room: 210 });
       expect(leased).toMatchObject([
         { id: large.id, record: null, bytes: 5200 },
@@ -530,9 +530,29 @@ export function storeContract(
       expect(await add(fresh, 1)).toBe('stored');
       expect(await wake(store, [fourth], { asked: true })).toBe(1);
       expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toEqual([]); // a person has asked for it
+      // Nor does it count as room: only the two that are leased could still give way.
+      expect([await add(idOf(), 2), await add(idOf(), 3), await add(fourth, 4)]).toEqual([
+        { lacking: 2 * LEAST_BYTES },
+        'full',
+        'full',
+      ]);
       await setOne(store, { pause: 60_000, state: 'expired' });
       expect(await store.leaseKept(fresh, 9 * LEAST_BYTES)).toMatchObject([{ id: fourth }]);
       expect(await store.leaseKept(fresh, 1)).toEqual([]); // all are leased
+    });
+
+    test('what stands behind hundreds that are leased, or that a person asked for, gives way all the same', async () => {
+      await reopened({ maxBytes: 2000 * LEAST_BYTES });
+      const events = Array.from({ length: 603 }, (_, at) => eventOf(idOf(), someRecord(1), noteOf({ came: at })));
+      await addAll(events, 0);
+      const ids = idsOf(events);
+      await wake(store, ids, { state: 'stopped' });
+      await wake(store, ids.slice(0, 300), { asked: true });
+      const leased = [];
+      for (let times = 0; times < 9; times++)
+        leased.push(...(await store.leaseKept('', (303 - leased.length) * LEAST_BYTES)));
+      expect(idsOf(leased)).toEqual(ids.slice(300));
+      expect(await store.leaseKept('', 1)).toEqual([]);
     });
 
     test('a test event goes all the way, also where there is no room, and nobody sees it', async () => {

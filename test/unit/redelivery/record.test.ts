@@ -1,6 +1,7 @@
 // What is read from a store is sent only if it is, in every byte, what was stored, and the rules of now allow it.
 import { Buffer } from 'node:buffer';
 import { describe, expect, test, vi } from 'vitest';
+import { ByteBudget } from '../../../src/bodies/budget.ts';
 import type { Policy } from '../../../src/core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../../../src/core/header-lines.ts';
 import type { Secret } from '../../../src/core/keyring.ts';
@@ -14,7 +15,6 @@ import {
   isVerifiable,
   keyTag,
   type Rules,
-  type Sendable,
 } from '../../../src/redelivery/record.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import {
@@ -72,11 +72,15 @@ function open(stored: Stored, { policy = POLICY, name = '', maxHeader = 16_384, 
   const storeSettings = () => ({ name }) as ReturnType<Rules['storeSettings']>;
   return admitRecord(
     { ...stored, note },
-    { policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }), storeSettings },
+    {
+      policy: () => ({ ...policy, settings: { ...policy.settings, maxHeader } }),
+      storeSettings,
+      budget: new ByteBudget(2 ** 28),
+    },
   );
 }
 
-function verified(stored: Stored): Sendable {
+function verified(stored: Stored): Deferrable {
   const { note, request } = open(stored);
   if (request === null) throw new Error(note.failure);
   return request;
