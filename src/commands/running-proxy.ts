@@ -23,7 +23,8 @@ export async function adminPort(named: string | null, env: Env): Promise<{ url: 
     problem = named === null ? null : `cannot use ${named}: ${fileProblem(error)}`;
     return '';
   });
-  const [section = ''] = ADMIN.exec(text.replace(COMMENT, '')) ?? [];
+  // In a regular expression `.` ends at a CR, and `^` does not begin after a byte order mark.
+  const [section = ''] = ADMIN.exec(text.replaceAll(/[\r\ufeff]/g, '').replace(COMMENT, '')) ?? [];
   const written = (key: string) => new RegExp(`\\b${key}["']?[ \\t]*:\\s*["']?([^\\s,}"']+)`).exec(section)?.[1];
   // $ADMIN_PORT may be one of Kubernetes' service links (`tcp://…`), which is no port.
   const isPort = (text: string) => /^[0-9]{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536;

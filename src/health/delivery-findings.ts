@@ -6,7 +6,7 @@ import { UNMATCHED } from '../core/routes.ts';
 import { causesOf, type Finding, type Findings, finding } from './diagnoses.ts';
 import { type Cause, dueOf, FEW, hasRecovered, type RouteLedger } from './route-ledger.ts';
 import { count, epoch, type Input, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
-import { ago, clock, DAY, dateText, MINUTE, QUARTER, SECOND, spanText } from './times.ts';
+import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
 const SLOW_ANSWERS = 5;
@@ -55,10 +55,8 @@ function caused(state: Finding['state'], path: string, known: RouteLedger, cause
   const latest = Math.max(lastAt, detail.startedAt); // or of a stored one that failed again, and does not count
   const silence = now - Math.max(latest, known.lastTry);
   const last = times === 1 ? 'the last delivery' : `the last ${times} deliveries`;
-  // Where its first one was known late, others that came after it may have been known before.
-  const over = cause.known - cause.began > SECOND ? 'over ' : '';
-  const amount = times < all ? `${times} of ${over}${all} deliveries` : last;
-  const from = times < all ? ` since ${clock(began, facts.now)}` : '';
+  const amount = times < all ? `${times} of ${all} deliveries` : last;
+  const from = times < all ? ` since ${clock(epoch(input, cause.known), facts.now)}` : '';
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
   const good = isRefusal && diagnosis !== 'other-address' ? epoch(input, cause.goodBefore) : Number.NaN;
   const parts = [

@@ -17,8 +17,8 @@ import { HOUR } from './times.ts';
 
 /** Milliseconds. Whose sender leaves sooner tells nothing of the app: it had left, perhaps while we stood still. */
 const AT_ONCE = 250;
-/** The number kept of each kind from before the first acceptance, which are judged again after it. */
-const EARLY = 16;
+/** The number kept of each kind, which are judged again once a delivery comes from a sender that was not known. */
+const AGAIN = 16;
 
 // Requests that are not known to be deliveries. `claims`: signed, or not read from an address of deliveries where others send,
 // too. `unsigned`: without one where deliveries are to come, and other heads not read. `turnedAway`: connections. `reported`:
@@ -45,8 +45,8 @@ export class Ledger {
     Kind,
     Map<string, Map<Diagnosis, Tally>>
   >;
-  /** The last of each kind from before the first acceptance, which shows what of them were deliveries, too. */
-  #early: { readonly kind: Kind; readonly judgeAgain: () => void }[] = [];
+  /** The last claims, and of other kinds those before the first acceptance: each new sender shows what of them were deliveries. */
+  readonly #again = new Set<{ readonly kind: Kind; readonly isDelivery: () => boolean }>();
   /** Since when, and since what, none was accepted that came before the first acceptance. */
   began = { at: 0, what: 'the start' };
   /** Deliveries since the start that may be lost. */
@@ -85,7 +85,7 @@ export class Ledger {
     // Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
     if (this.senders.areOnlyOutside(this.#configured)) {
       this.senders = new Senders();
-      this.#early = [];
+      this.#again.clear();
       this.began = { at: now, what: 'a reload changed its route' };
     } else this.senders.keepOnly(this.#configured);
     for (const [route, known] of this.all)
@@ -124,8 +124,8 @@ export class Ledger {
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
     // A delivery under way while a reload removed its route would come where none is now.
-    this.senders.accept(record, this.isGone(route) ? UNMATCHED : route, now);
-    if (this.senders.accepted === 1) for (const { judgeAgain } of this.#early.splice(0)) judgeAgain();
+    if (this.senders.accept(record, this.isGone(route) ? UNMATCHED : route, now))
+      for (const one of this.#again) if (one.isDelivery()) this.#again.delete(one);
     const known = this.of(route);
     known.fates[fate]++;
     if (this.hasEpisode(now)) this.#pass(record, now);
@@ -209,16 +209,19 @@ export class Ledger {
     const kind = isClaim ? 'claims' : this.#kindOf(record);
     const isOfRoute = isClaim || (kind === 'unsigned' && isEarly);
     const tally = this.#count(kind, isOfRoute ? this.#routeOf(record) : '', record, now, isClaim);
-    if (!isEarly) return senders.suspect(record, diagnosisFor(record, true) ?? 'proxy-full', now);
+    if (!isEarly) senders.suspect(record, diagnosisFor(record, true) ?? 'proxy-full', now);
+    if (!isEarly && !isClaim) return;
     const kept = { ...detailOf(record), userAgent, contentType, connectionAddress, signed };
-    const first = this.#early.filter((one) => one.kind === kind).at(-EARLY);
-    if (first !== undefined) this.#early.splice(this.#early.indexOf(first), 1);
-    const judgeAgain = () => {
+    const first = [...this.#again].filter((one) => one.kind === kind).at(-AGAIN);
+    if (first !== undefined) this.#again.delete(first);
+    const isDelivery = () => {
       const route = senders.routeOf(kept, now);
-      if (route !== null) tally.takeBack(now);
-      if (route !== null) this.#refuseDelivery(kept, route, now);
+      if (route === null) return false;
+      tally.takeBack(now);
+      this.#refuseDelivery(kept, route, now);
+      return true;
     };
-    this.#early.push({ kind, judgeAgain });
+    this.#again.add({ kind, isDelivery });
   }
 
   /** Of what has no signature. Where deliveries are to come, a POST may be one that lost its header. */

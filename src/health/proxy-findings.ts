@@ -19,7 +19,7 @@ export function* stateFindings(input: Input): Findings {
   yield* s.certificates.map((certificate) => certificateFinding(certificate, now));
   if (upstream.exposed) yield finding('warning', 'exposed', EXPOSED);
   if (lastReload !== null && lastReload.error !== null) {
-    const message = `The last reload failed ${ago(lastReload.at, now)}, so the previous configuration (of ${dateText(s.config.since)}) and secrets are still in use: ${lastReload.error}`;
+    const message = `The last reload failed ${ago(lastReload.at, now)}, so what it could not load is still in use as before (the configuration is of ${dateText(s.config.since)}): ${lastReload.error}`;
     const found = finding(lastReload.refused ? 'failed' : 'warning', 'reload-failed', message);
     yield lastReload.refused ? { ...found, causes: [] } : found; // secrets alone refuse no configuration
   }

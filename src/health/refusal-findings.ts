@@ -69,7 +69,7 @@ function later({ kind, isMany, id, route, tally, amount }: Told, input: Input): 
   const { detail, lastAt } = tally;
   const [isClaim, isRead] = [kind === 'claims', detail.path !== ''];
   const which = isClaim && isRead ? 'with a signature ' : '';
-  const why = isRead ? 'no delivery with their look came from there' : 'a head that was not read shows no sender';
+  const why = isRead ? 'no delivery with their look had come from there' : 'a head that was not read shows no sender';
   const end = isClaim ? `Nothing proves that a sender of yours sent them: ${why}` : 'None is known to be a delivery';
   // A secret outside its dates that somebody signs with may have leaked.
   const secret = detail.hint?.secret;

@@ -26,18 +26,18 @@ export class Senders {
   readonly connections = new Remembered();
   accepted = 0;
 
-  /** Called for each verified delivery, duplicates too, whatever the app then does. */
-  accept(record: RequestRecord, route: string, now: number): void {
+  /** Called for each verified delivery, duplicates too, whatever the app then does. True if its sender is a new one. */
+  accept(record: RequestRecord, route: string, now: number): boolean {
     this.accepted++;
-    this.prove(record, route, now);
     this.places.add(placeOf(record), '', route).accept(now);
+    return this.prove(record, route, now);
   }
 
   /** Called for a refused request, too, that only a holder of a secret of ours can have sent: its look is a sender's. */
-  prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string, at?: number): void {
-    this.#looks.add(userAgent, contentType, route).accept(at);
-    this.#clients.add(client, '', route).accept(at);
-    this.connections.add(connectionAddress, '', route).accept(at);
+  prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string, at?: number): boolean {
+    const isNewLook = this.#looks.add(userAgent, contentType, route).accept(at);
+    const isNewClient = this.#clients.add(client, '', route).accept(at);
+    return this.connections.add(connectionAddress, '', route).accept(at) || isNewLook || isNewClient;
   }
 
   /** Of an address that sends deliveries; before the first acceptance of any. Scanners later must not make us forget one. */
@@ -147,13 +147,15 @@ export class Known {
     this.kind = of(this.one, this.other);
   }
 
-  accept(now = Number.NaN): void {
-    if (Number.isNaN(now)) return;
+  /** True for its first delivery. */
+  accept(now = Number.NaN): boolean {
+    if (Number.isNaN(now)) return false;
     this.hasChecks = now - this.checkedAt < QUARTER;
     this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
     this.#before = this.suspects.total;
+    return this.#accepted === 1;
   }
 
   /** True if it may be others'. A full door turns all away alike: there others are few up to a tenth. */

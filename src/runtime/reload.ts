@@ -124,7 +124,7 @@ export class LiveRuleset {
     metrics.reloads[failed ? 'failure' : 'success'].value++;
     if (!failed) this.lastSuccess = Date.now();
     const secrets = policy.keyring.secrets.map(({ id }) => id);
-    if (failed) log.error('reload failed: the previous state stays in use', { problems });
+    if (failed) log.error('reload failed: what could not be loaded stays in use as before', { problems });
     else log.info('reloaded', { config_sha256: loaded.sha256, secrets });
     return problems;
   }

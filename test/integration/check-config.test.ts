@@ -82,7 +82,7 @@ test('a secret that cannot be used, or none for a route that enforces, is exit 2
   expect(code).toBe(2);
   expect(stdout).toMatch(/^ {2}a +file .*\/missing +cannot be used: /m);
   expect(stderr).toMatch(/:1:26: secrets\[0\]\.file: secret a \(file .*\/missing\): /m);
-  expect(stderr).toMatch(/:1:1: unmatched: route unmatched: no live secret, so its requests are answered with 503$/m);
+  expect(stderr).toMatch(/:1:1: unmatched: route unmatched: no live secret, so its requests would be answered with 503$/m);
 
   const unread = await check(['--config', config, '--no-secrets']);
   expect([unread.code, unread.stderr]).toEqual([0, '']);

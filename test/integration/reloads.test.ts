@@ -147,7 +147,7 @@ test.concurrent('a configuration whose secrets are not there stays out whole, un
     expect([await deliver(proxy, 'a'), await deliver(proxy, 'b', '/open')], why).toEqual([200, 401]);
     expect((await proxy.status()).config.sha256, why).toBe(sha256);
   }
-  expect(new Set(reloads(proxy))).toEqual(new Set(['reload failed: the previous state stays in use']));
+  expect(new Set(reloads(proxy))).toEqual(new Set(['reload failed: what could not be loaded stays in use as before']));
   await writeFile(join(secrets, 'late'), value('c'));
   await eventually(() => deliver(proxy, 'c', '/new'), 200);
   expect(reloads(proxy).at(-1)).toBe('reloaded');
@@ -167,7 +167,7 @@ describe.concurrent('an incomplete file never becomes policy', () => {
       'it is comments alone': write('# yaml-language-server: $schema=config.schema.json\n# the rest is on its way\n'),
     })) {
       await nextReload(proxy, change);
-      expect(reloads(proxy).at(-1), what).toBe('reload failed: the previous state stays in use');
+      expect(reloads(proxy).at(-1), what).toBe('reload failed: what could not be loaded stays in use as before');
       expect(await deliver(proxy, 'a'), what).toBe(200);
     }
     await nextReload(proxy, write(good.replace('listen:', 'unmatched: verify\nlisten:')));

@@ -31,6 +31,7 @@ const READY = { code: 0, stdout: '', stderr: '' };
 describe('where it connects', () => {
   test.each<[name: string, text: (port: number) => string, env: Record<string, string>]>([
     ['the file', (p) => `admin:\n  port: ${p}\n`, {}],
+    ['the file, as Windows saves it', (p) => `\ufeffadmin:\r\n  port: ${p}\r\nlisten:\r\n  port: 1\r\n`, {}],
     ['the file, flow style', (p) => `admin: { host: "::", port: ${p} }\n`, {}],
     ['the file, as JSON', (p) => JSON.stringify({ admin: { actionsFrom: [], port: p }, listen: { port: 1 } }), {}],
     [

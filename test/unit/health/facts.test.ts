@@ -1141,3 +1141,12 @@ test('before the first acceptance 16 of a kind are remembered, on however many r
   const unsigned = paths.map((path) => refused({ reason: 'missing_signature', signed: false, route: path, path }));
   expect(judgedAfter([tableOf(paths), ...unsigned, accepted({ route: '/1', path: '/1' })]).lost.refused).toBe(16);
 });
+
+test('what was refused of a sender that is not known yet counts as lost once it is, and 16 at most', () => {
+  const client = '192.0.2.77';
+  const other = [accepted(), accepted({ client: '192.0.2.78' })];
+  const lost = (amount: number) =>
+    judgedAfter([accepted(), ...times(amount, refused({ client }), ...other), accepted({ client })]).lost;
+  expect([10, 40].map((amount) => lost(amount).refused)).toEqual([10, 16]);
+  expect(judgedAfter([accepted(), ...times(10, refused({ client }), ...other)]).lost.refused).toBe(0);
+});

@@ -152,7 +152,7 @@ test('a reload that breaks off unexpectedly has failed, is told once, and tried 
   const unread = ['the reload broke off: Error: out of order'];
   expect(await live.retirePrevious()).toEqual({ retired: 0, read: [], unread });
   told.splice(1);
-  await expect.poll(() => told).toEqual(['reload failed: the previous state stays in use', 'reloaded']);
+  await expect.poll(() => told).toEqual(['reload failed: what could not be loaded stays in use as before', 'reloaded']);
   expect(live.reloads).toEqual([]); // with nothing new
   added = ', and new';
   vi.spyOn(live.services, 'adopt').mockImplementationOnce(() => {
