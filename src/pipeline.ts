@@ -325,7 +325,7 @@ function linesOf({ exchange, policy }: Pending, route: Route): readonly string[]
 function answerFailure(exchange: Exchange, failure: ForwardFailure): void {
   if (exchange.reply.status !== 0) exchange.reply.cut();
   else if (failure.side === 'client') {
-    exchange.hint = failure.hint ?? null; // not what report mode let pass
+    exchange.hint ??= failure.hint ?? null;
     exchange.refuse(failure.reason);
   } else exchange.reply.sendOwn(ANSWERS[failure.answer]);
 }

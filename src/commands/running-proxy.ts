@@ -10,7 +10,7 @@ import type { ApiStatus } from '../health/health.ts';
 import type { Io } from './command.ts';
 
 const COMMENT = /(?:^|[ \t])#.*/gm;
-/** The section `admin`: in braces, as in JSON, or up to the next line that is not indented. */
+/** The section `admin`: in braces, as in JSON, or up to the next line that is not indented. Neither `.` nor `^` passes a CR or BOM. */
 const ADMIN = /(?:^|[{,])[ \t]*["']?admin["']?[ \t]*:[ \t]*(?:\{[^}]*|.*(?:\n(?!\S).*)*)/m;
 
 /**
@@ -23,7 +23,6 @@ export async function adminPort(named: string | null, env: Env): Promise<{ url: 
     problem = named === null ? null : `cannot use ${named}: ${fileProblem(error)}`;
     return '';
   });
-  // In a regular expression `.` ends at a CR, and `^` does not begin after a byte order mark.
   const [section = ''] = ADMIN.exec(text.replaceAll(/[\r\ufeff]/g, '').replace(COMMENT, '')) ?? [];
   const written = (key: string) => new RegExp(`\\b${key}["']?[ \\t]*:\\s*["']?([^\\s,}"']+)`).exec(section)?.[1];
   // $ADMIN_PORT may be one of Kubernetes' service links (`tcp://…`), which is no port.

@@ -67,18 +67,19 @@ function caused(state: Finding['state'], path: string, known: RouteLedger, cause
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(began, facts, good),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
-    latest > lastAt ? '' : passedSince(cause, now),
+    latest > lastAt ? '' : passedSince(path, cause, now),
     silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
   return { ...finding(state, diagnosis, parts.join(''), path), began };
 }
 
-function passedSince(cause: Cause, now: number): string {
+function passedSince(path: string, cause: Cause, now: number): string {
   const { since: good, isRefusal, lastAt } = cause;
   const due = dueOf(cause);
   if (good === 0 && now - lastAt < 5 * MINUTE) return '';
   const what = isRefusal ? `was refused ${good} came through` : `failed the app took ${good}`;
-  const end = due === 0 ? 'a minute after that one' : `after ${due} in a row`;
+  const elsewhere = path === UNMATCHED && !isRefusal ? ', there or, an hour after that one, on a route' : '';
+  const end = due === 0 ? 'a minute after that one' : `after ${due} in a row${elsewhere}`;
   return ` ${good === 0 ? 'This' : `Since the last that ${what}; this`} is over ${end}.`;
 }
 

@@ -1,7 +1,6 @@
 // THE JUDGE: all that is wrong, in one place, worst first, one item for each cause and route. Page, API, `check`, log and
 // metrics show its items and judge nothing. The facts are written in a file for each subject, the remedies in
 // diagnoses.ts. It must never say that all is well while deliveries are lost.
-
 import type { Facts } from '../facts.ts';
 import { deliveryFindings, episodes, waitingText } from './delivery-findings.ts';
 import { causesOf, DIAGNOSES, type Finding, finding, type State, type Subject } from './diagnoses.ts';

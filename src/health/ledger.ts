@@ -141,17 +141,18 @@ export class Ledger {
   }
 
   /** An accepted one passed where its route refuses, and the door that turned its address away. */
-  #pass({ route, fate, connectionAddress }: Pick<RequestRecord, 'route' | 'fate' | 'connectionAddress'>, now: number) {
+  #pass({ route, fate, client, connectionAddress }: RequestRecord, now: number) {
     for (const [path, known] of this.#failing) {
       const verifies = (this.#configured?.get(path)?.action ?? 'verify') === 'verify' && known.hasVerified;
-      // Where `unmatched` verifies none, nothing else ends what a reload has left there.
-      const isLeft = path === UNMATCHED && !verifies && fate === 'taken';
+      // Nothing else ends what a reload has left where `unmatched` verifies none, or a mistyped address that was corrected.
+      const isLeft = path === UNMATCHED && path !== route && fate === 'taken';
       for (const one of known.causes(now).values()) {
         const { isRefusal, lastAt, detail } = one;
         const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
         // A duplicate may be an old event again: it shows nothing of those that were refused within an hour.
-        const isSure = isRefusal && fate !== 'duplicate';
-        if ((isHere ? isRefusal : isLeft) && (isSure || now - lastAt >= HOUR)) one.since++;
+        const isSure = isRefusal && fate !== 'duplicate' && (isHere || !verifies);
+        const isMet = isHere ? isRefusal : isLeft && (!verifies || detail.client === client);
+        if (isMet && (isSure || now - lastAt >= HOUR)) one.since++;
       }
     }
   }
@@ -216,10 +217,9 @@ export class Ledger {
     if (first !== undefined) this.#again.delete(first);
     const isDelivery = () => {
       const route = senders.routeOf(kept, now);
-      if (route === null) return false;
-      tally.takeBack(now);
-      this.#refuseDelivery(kept, route, now);
-      return true;
+      if (route !== null) tally.takeBack(now);
+      if (route !== null) this.#refuseDelivery(kept, route, now);
+      return route !== null;
     };
     this.#again.add({ kind, isDelivery });
   }

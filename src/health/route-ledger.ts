@@ -175,14 +175,16 @@ export class RouteLedger {
     if (isKnown) before.cause.times--;
     const within = before !== undefined && startedAt < before.startedAt ? before.within + 1 : 0;
     const diagnosis = upstreamStatus > 0 && within >= LOOPED ? 'upstream-loop' : met;
-    const cause = entryOf(this.#causes, diagnosis, () => newCause(diagnosis, record, this.lastGood, now));
-    this.#try(cause, isKnown, now);
+    const begin = () => newCause(diagnosis, record, this.lastGood, now);
+    const isLate = now < this.lastTry || now < this.lastGood; // others came since: a loss, and no try
+    const cause = isLate ? begin() : entryOf(this.#causes, diagnosis, begin);
+    if (!isLate) this.#try(cause, isKnown, now);
     detailOf(record, cause.detail);
     if (event !== '') this.untaken.set(copied(event), { loss, cause, at: now, startedAt, within });
     dropOldest(this.untaken, MOST_UNTAKEN);
     if (loss === null) return;
     cause.lost++;
-    this.lastLoss = now;
+    if (!(now < this.lastLoss)) this.lastLoss = now;
     this.#countLoss(diagnosis, loss, now, 1);
   }
 

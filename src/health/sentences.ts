@@ -52,16 +52,14 @@ export function whyOf(detail: Detail, diagnosis: Diagnosis, { connections: { ope
     : renamedText(shortened(detail.renamedHeader, 128));
 }
 
-/** Reasons whose hint says all: a bad request that broke no rule is one whose client left. */
-const WHOLE: readonly string[] = ['overloaded', 'bad_request', 'body_timeout'];
-
 /** The meaning of a reason, and what is known of this case. */
 export function reasonText({ reason, rule, header }: Pick<Detail, 'reason' | 'rule' | 'header'>, hint: string | null) {
   const meaning = reason === 'none' ? 'it was not taken' : REASONS[reason].meaning;
   const broken = rule === null ? '' : ` (rule ${rule}${header === null ? '' : `, header ${shortened(header, 128)}`})`;
   if (hint === null) return `${meaning}${broken}`;
   if (rule !== null) return `${meaning}${broken}. To let them pass: ${hint}`;
-  const isWhole = reason === 'none' || WHOLE.includes(reason) || REASONS[reason].status === 401;
+  // A bad request that broke no rule is one whose client left.
+  const isWhole = reason === 'none' || ['overloaded', 'bad_request'].includes(reason) || REASONS[reason].status === 401;
   return isWhole ? hint : `${meaning} (${hint})`;
 }
 

@@ -79,7 +79,8 @@ function problemsOf({ failures, materials, policy, inputs }: Ruleset): readonly 
   return [...failures.slice(inputs.broken.length), ...dead];
 }
 
-export const noLiveSecret = (path: string) => `route ${path}: no live secret, so its requests would be answered with 503`;
+export const noLiveSecret = (path: string) =>
+  `route ${path}: no live secret, so its requests would be answered with 503`;
 
 export const unknownId = (path: string, id: string, ids: readonly string[]) =>
   `route ${path}: no secret has the id ${id} now${didYouMean(id, ids)}`;

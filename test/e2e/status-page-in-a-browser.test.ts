@@ -190,7 +190,9 @@ describe.skipIf(!HAS_CHROMIUM)('the status page in a browser (needs Debian’s c
       /^✕ Act now\. The app gave no whole answer to the last 2 .*start it, or correct.*The upstream .* accepts no connections/s,
     );
     expect(advice.join('\n')).toMatch(/So deliveries-lost: \d+ deliveries of the last day to \/notify may be lost/);
-    expect(advice.join('\n')).toMatch(/so what it could not load is still in use as before \(the configuration is of .* UTC\)/);
+    expect(advice.join('\n')).toMatch(
+      /so what it could not load is still in use as before \(the configuration is of .* UTC\)/,
+    );
     expect(text).toMatch(/The upstream gave no complete response: connect(?: \(ECONNREFUSED\))?\./);
     expect(rows.filter((cells) => cells[2] === 'failed' && cells[3] === '502').length).toBeGreaterThan(0);
   });

@@ -103,7 +103,7 @@ describe('check', () => {
     expect(states.filter((state) => state.startsWith('configuration'))).toEqual([]);
     expect(states.filter((state) => state.endsWith('failed'))).toEqual(['reload-failed failed']);
     expect(messages).toMatch(
-      /^The last reload failed \d+ s ago .* previous configuration \(of \d{4}-.* UTC\) and secrets are still/,
+      /^The last reload failed \d+ s ago .* in use as before \(the configuration is of \d{4}-.* UTC\): /,
     );
     expect(messages).toContain('unmatched: found "nonsense"');
   });

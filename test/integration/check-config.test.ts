@@ -22,7 +22,7 @@ async function put(name: string, text: string): Promise<string> {
 const check = (args: readonly string[], env: Record<string, string> = {}) =>
   callCommand(['check-config', ...args], { env });
 
-// A named pipe is not, since nobody may ever write to it: test/integration/reloads.test.ts.
+// A named pipe is not, since nobody may ever write to it: test/unit/config/config.test.ts.
 test('a pipe of the shell is read', () => {
   const yaml = 'printf "upstream: { url: http://127.0.0.1:1 }\n"';
   const command = '"$0" "$1" check-config --no-secrets --config';
@@ -82,7 +82,9 @@ test('a secret that cannot be used, or none for a route that enforces, is exit 2
   expect(code).toBe(2);
   expect(stdout).toMatch(/^ {2}a +file .*\/missing +cannot be used: /m);
   expect(stderr).toMatch(/:1:26: secrets\[0\]\.file: secret a \(file .*\/missing\): /m);
-  expect(stderr).toMatch(/:1:1: unmatched: route unmatched: no live secret, so its requests would be answered with 503$/m);
+  expect(stderr).toMatch(
+    /:1:1: unmatched: route unmatched: no live secret, so its requests would be answered with 503$/m,
+  );
 
   const unread = await check(['--config', config, '--no-secrets']);
   expect([unread.code, unread.stderr]).toEqual([0, '']);

@@ -1,3 +1,7 @@
+// Config and secrets change under a running proxy, in every way that people, editors and the kubelet change files. The next
+// request sees all of the change: limits, too, are those in force, not those at the start. A reload brings in only what is whole:
+// files that are empty, half written, broken, missing or no files at all leave the old policy and the last good secrets in use,
+// and the log, the metrics and the admin port say so.
 import { appendFile, mkdir, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';

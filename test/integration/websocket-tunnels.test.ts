@@ -1,3 +1,5 @@
+// WebSockets through the proxy, with the `ws` package: what both ends see, what is recorded, how long a tunnel lives, and
+// upstreams other than plain TCP. A stop gives their two ends `grace`, as any request, since only they know when they are done.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';

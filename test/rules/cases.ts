@@ -63,7 +63,7 @@ const BY_PAGES: readonly RuleCase[] = [
     series: {
       'diagnosis{diagnosis="app-fails",state="warning",route="/notify"}': '_x10 1x4 stale _x20',
       ...Object.fromEntries(
-        ['report-mode', 'store-evicts', 'no-signature', 'deferred-lost'].map((diagnosis) => {
+        ['report-mode', 'store-evicts', 'no-signature'].map((diagnosis) => {
           return [`diagnosis{diagnosis="${diagnosis}",state="warning",route="/notify"}`, '1x40'];
         }),
       ),
@@ -200,8 +200,18 @@ const BY_COUNTERS: readonly RuleCase[] = [
     moment: '11m',
     summary: 'Deliveries to shop hooks /notify may be lost.',
     description:
-      'They were refused, turned away or not verified: only the status page has their number. Find the events again: the log lines and ' +
+      'No counter has their number: look at the status page. Find the events again: the log lines and ' +
       'the status page have their time, cause and body_sha256.',
+  }),
+  fires('DeliveriesLost', 'for what a damaged store held, which no counter has, and once for what a counter has', {
+    series: {
+      'diagnosis{diagnosis="deferred-lost",state="warning",route=""}': '_x11 1x200',
+      'redelivered_total{route="/notify",result="lost"}': '0x20 3x180',
+    },
+    alerts: {
+      '11m': ['DeliveriesLost{severity="warning"}'],
+      '22m': [LOST, 'DeliveriesLost{route="/notify",severity="critical"}'],
+    },
   }),
   fires('DeliveriesLost', 'once for a route that a reload has removed: its page and its counter have one label', {
     series: {

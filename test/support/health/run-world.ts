@@ -145,7 +145,7 @@ class Run {
   }
 
   #checkNumbers(id: string, message: string, fails: (property: string) => void): void {
-    const [, some, over, all, last] = /\b(?:(\d+) of (over )?(\d+)|the last (\d+)) deliveries/i.exec(message) ?? [];
+    const [, some, all, last] = /\b(?:(\d+) of (\d+)|the last (\d+)) deliveries/i.exec(message) ?? [];
     const bad = Number(some ?? last ?? 0);
     if (bad > (this.#met.get(id) ?? 0)) fails('9 each cause tells its own number');
     const [, took, passed] = /app took (\d+); this|refused (\d+) came through; this/.exec(message) ?? [];
@@ -158,7 +158,7 @@ class Run {
     // What fails again after the end of its episode begins another.
     if (all === undefined || restart || (redeliver && again > 1) || (faults.length > 1 && isLate)) return;
     const known = this.truth.since(bad, fault);
-    if (over === undefined ? Number(all) !== known : Number(all) > known) fails(`9 of how many: ${known}`);
+    if (Number(all) !== known) fails(`9 of how many: ${known}`);
   }
 
   checkFlips(): void {

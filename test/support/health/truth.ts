@@ -342,14 +342,12 @@ export class Truth {
     this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
   }
 
-  /** Of how many that came where it strikes the last `bad` bad ones of a fault are: those since the first of them. */
+  /** Of how many that came where it strikes the last `bad` bad ones of a fault are: those known since the first of them. */
   since(bad: number, fault: number): number {
     const isOfApp = this.rows.get(fault)?.isOfApp !== false;
     const all = this.outcomes.filter((one) => !one.isAgain && !(one.isRefused && isOfApp));
     const first = all.filter((one) => one.fault === fault).at(-bad);
-    const from = first === undefined ? 0 : all.indexOf(first);
-    const isSince = (one: Known, nth: number) => nth >= from || (!one.isBad && one.startedAt > (first?.startedAt ?? 0));
-    return all.filter(isSince).length;
+    return all.length - (first === undefined ? 0 : all.indexOf(first));
   }
 
   /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */

@@ -1,4 +1,5 @@
 // The result of a valid file: defaults, units, names in one case, frozen. And where the file is found.
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -94,10 +95,13 @@ describe('the file', () => {
     const missing = join(folder, 'missing.yaml');
     expect(await refusal(null, { ENTRUPY_PROXY_CONFIG: missing })).toHaveLength(1);
     const latin = await put('latin.yaml', Buffer.from([0x61, 0x3a, 0x20, 0xe9]));
+    const pipe = join(folder, 'pipe.yaml'); // nobody may ever write to it
+    execFileSync('mkfifo', [pipe]);
     const huge = await put('huge.yaml', '#'.repeat(1024 * 1024 + 1));
     for (const [file, problem] of [
       [missing, 'cannot be read: it does not exist'],
       [folder, 'cannot be read: it is a directory, not a file'],
+      [pipe, 'cannot be read: it is not a regular file'],
       [latin, 'the file is not UTF-8 text'],
       [huge, 'cannot be read: it is larger than 1024 KiB: is this the right file?'],
     ] as const) {
