@@ -102,9 +102,7 @@ describe('check', () => {
     const { states, messages } = await checkedAfter((config) => `${config}unmatched: nonsense\n`, 500);
     expect(states.filter((state) => state.startsWith('configuration'))).toEqual([]);
     expect(states.filter((state) => state.endsWith('failed'))).toEqual(['reload-failed failed']);
-    expect(messages).toMatch(
-      /^The last reload failed \d+ s ago .* in use as before \(the configuration is of \d{4}-.* UTC\): /,
-    );
+    expect(messages).toMatch(/^The last reload failed \d+ s ago .* before \(the configuration is of \d{4}-.* UTC\): /);
     expect(messages).toContain('unmatched: found "nonsense"');
   });
 
