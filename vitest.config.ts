@@ -30,7 +30,7 @@ export const E2E = {
       'chart-*',
       ...['no-mixed-answers', 'npm-package', 'readme-commands', 'redelivery-kills', 'redelivery-poison', 'release'],
       ...['rules-in-promtool', 'shared-front', 'status-page-in-a-browser', 'systemd-unit', 'changes-under-load'],
-      ...['deferred-command', 'redelivery-again', 'redelivery-disks', 'redelivery-sqlite-*'],
+      ...['redelivery-again', 'redelivery-disks', 'redelivery-sqlite-*'],
       'spellings-on-real-servers',
     ],
   },
