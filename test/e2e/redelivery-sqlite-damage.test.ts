@@ -582,7 +582,9 @@ test.runIf(haveTools('sqlite3'))(
       .replace(/aside-queue\.sqlite-2\S+/, aside)
       .replace('/somewhere/safe', safe);
     execute(file, 'UPDATE lost SET events = 21'); // one more than can be read
-    await mustRun('sh', ['-ec', script]);
+    await expect(mustRun('sh', ['-c', script.replace(aside, 'unreadable')])).rejects.toThrow();
+    expect(readdirSync(safe)).toEqual([]);
+    await mustRun('sh', ['-c', script]);
     expect(readdirSync(safe)).toContain(aside);
     const all = new Map([...events, ...since].map((event) => [event.id, event]));
     expect(await idsIn(store)).toEqual([...all.keys()].sort());

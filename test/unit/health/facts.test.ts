@@ -786,10 +786,9 @@ test('what is left where no route is ends once its sender uses the new route, or
   const FORWARDED = { route: 'unmatched', path: '/notify', decision: 'forwarded', fate: 'none' } as const;
   const gone = { status: 404, upstreamStatus: 404 };
   const full = { ...refused({ reason: 'overloaded', status: 503 }), ...FORWARDED, decision: 'rejected' } as const;
-  // One that still sends there, a few an hour, is no other's good one.
+  // One that still sends there, a few an hour, is no other's good one; nor is another sender's, of a mistyped address.
   expect([told(gone, accepted(MOVED), 50), told(gone, accepted(MOVED), 120)]).toEqual(['failed', undefined]);
   expect(told(full, accepted(FORWARDED), 30)).toBeUndefined();
-  // Also where a mistyped address was verified, and then corrected.
   const typo = accepted({ route: 'unmatched', path: '/notfy', ...gone });
   const corrected = (after: RequestRecord) =>
     judgedAfter([accepted(), ...times(3, typo, 5), ...times(90, after, 60)]).advice.find(
