@@ -200,8 +200,8 @@ function deliveryStatus({ id, state, wait, asked, leased, note }: Entry, summedA
   return { id, state, at, route, attempts, passed, lastFailure: failure, ...turn };
 }
 
-/** What a stored delivery waits for until `due`, in epoch milliseconds. */
 type Turn = Pick<Entry, 'state' | 'asked' | 'leased'>;
+/** What a stored delivery waits for until `due`, in epoch milliseconds. */
 export const turnOf = ({ state, asked, leased: sending }: Turn, due: number, sends: boolean) => ({
   /** Null if it is neither sent again automatically nor asked for. */
   nextTry: (state === 'waiting' || asked) && sends ? Math.round(due) : null,
