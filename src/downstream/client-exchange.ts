@@ -84,6 +84,11 @@ export class Exchange implements RequestRecord {
     this.client = connection.address;
   }
 
+  /** Says to src/upstream that a client waits for the answer. */
+  get from(): 'client' {
+    return 'client';
+  }
+
   get traceId(): string | null {
     return traceIdOf(this.lines);
   }

@@ -53,10 +53,10 @@ async function claimAndSend(request: Deferrable, needs: Needs, stop: AbortSignal
 async function sendNow({ head, lines, permit }: Deferrable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {
+    from: 'store',
     head,
     reply: TO_NOBODY,
     receiver: null,
-    clientConnection: null,
     onDeparture: ignore,
     interims: 0,
     upstreamMs: -1,

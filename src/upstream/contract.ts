@@ -1,5 +1,4 @@
-// Shared by src/upstream and its callers: the source of a request (a client's exchange, or a deferred delivery, which has
-// no client), how far it comes, and the failures.
+// Shared by src/upstream and its callers: the source of a request, how far it comes, and the failures.
 import { codeOf } from '../base/errors.ts';
 import type { ByteBudget } from '../bodies/budget.ts';
 import type { BodyFailure, Memory } from '../bodies/buffered-body.ts';
@@ -19,11 +18,17 @@ export type ResponseSink = Readonly<
 /** The fields of the request's record that the upstream's side writes. */
 type Recorded = 'upstreamMs' | 'upstreamStatus' | 'upstreamFailure' | 'upstreamError' | 'interims';
 
-export interface Requester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Recorded> {
+interface AnyRequester extends Pick<Exchange, 'head' | 'receiver' | 'onDeparture' | Recorded> {
   readonly reply: ResponseSink;
-  /** Pausing the stream holds back the rest of the body. Null for a deferred delivery: no client waits for it. */
-  readonly clientConnection: Pick<ClientConnection, 'stream' | 'handOver'> | null;
 }
+
+export interface FromClient extends AnyRequester, Pick<Exchange, 'from'> {
+  /** Pausing the stream holds back the rest of the body. */
+  readonly clientConnection: Pick<ClientConnection, 'stream' | 'handOver'>;
+}
+
+/** The source of a request; `store`: of a deferred delivery, for which no client waits. */
+export type Requester = FromClient | (AnyRequester & { readonly from: 'store' });
 
 export interface ForwardOptions {
   /** The lines to send; core/sent-head.ts replaces hop-by-hop lines and framing. */

@@ -6,7 +6,7 @@ import { BodyRate, type ByteBudget, SLOT_RATE, type UnfinishedBody } from '../bo
 import type { BodyPart, BodyReceiver, Memory } from '../bodies/buffered-body.ts';
 import { OVERLOAD_HINTS } from '../core/hint.ts';
 import { NO_TRAILERS } from '../wire/writer.ts';
-import { type ForwardOptions, overloaded, type Requester } from './contract.ts';
+import { type ForwardOptions, type FromClient, overloaded } from './contract.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamExchange } from './upstream-exchange.ts';
 
@@ -17,7 +17,7 @@ export type BodyExchange = Pick<UpstreamExchange, 'startedAt' | 'giveUp' | 'writ
 const ENOUGH_FOR_SLOT = 16 * 1024;
 
 export class StreamedBody implements BodyReceiver {
-  readonly #requester: Requester;
+  readonly #requester: FromClient;
   readonly #exchange: BodyExchange;
   /** The longest time that may pass between two pieces, in milliseconds; 0 is off. */
   readonly #idleTimeout: number;
@@ -33,7 +33,7 @@ export class StreamedBody implements BodyReceiver {
   /** Null until the request has a slot and a connection, and after its end. */
   #connection: UpstreamConnection | null = null;
 
-  constructor(requester: Requester, exchange: BodyExchange, { budget, idleTimeout }: ForwardOptions) {
+  constructor(requester: FromClient, exchange: BodyExchange, { budget, idleTimeout }: ForwardOptions) {
     this.#requester = requester;
     this.#exchange = exchange;
     this.#idleTimeout = idleTimeout;
@@ -65,7 +65,7 @@ export class StreamedBody implements BodyReceiver {
     if (!this.#paused || this.#connection?.socket.writableNeedDrain === true) return;
     this.#paused = false;
     this.#lastPieceAt = performance.now();
-    this.#requester.clientConnection?.stream.resume();
+    this.#requester.clientConnection.stream.resume();
   }
 
   /** True if the request's slot is kept waiting by a client that sends too slowly. */
@@ -130,7 +130,7 @@ export class StreamedBody implements BodyReceiver {
   #pause(): void {
     if (this.whole || this.#paused) return;
     this.#paused = true;
-    this.#requester.clientConnection?.stream.pause();
+    this.#requester.clientConnection.stream.pause();
   }
 }
 

@@ -60,8 +60,8 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
-    const isDeferred = requester.clientConnection === null;
-    this.kind = permit.secret === null ? 'unverified' : isDeferred ? 'deferred' : 'verified';
+    const verified = requester.from === 'client' ? 'verified' : 'deferred';
+    this.kind = permit.secret === null ? 'unverified' : verified;
     this.patience = options.patience;
   }
 
@@ -70,9 +70,9 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     this.#onReached = onReached;
     const requester = this.#requester;
     requester.onDeparture(this);
-    const streams = this.#permit.body === null && hasBody(requester.head);
-    if (streams) this.#body = new StreamedBody(requester, this, this.#options);
-    if (streams && this.#upstream.limiter.scarce) this.#body?.askWithin(this.patience / 2);
+    if (requester.from === 'client' && this.#permit.body === null && hasBody(requester.head))
+      this.#body = new StreamedBody(requester, this, this.#options);
+    if (this.#body !== null && this.#upstream.limiter.scarce) this.#body.askWithin(this.patience / 2);
     else this.askForSlot();
   }
 
@@ -210,7 +210,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     const library = await tunnelLibrary();
     if (this.#state === 'done') return;
     if (library === null) return this.giveUp(failedUpstream('reset'));
-    const client = takeOver(this.#requester);
+    const client = this.#requester.from === 'client' ? takeOver(this.#requester) : null;
     if (client === null) return this.giveUp({ side: 'client', reason: 'bad_request' });
     this.#state = 'done';
     this.#connection = null;
@@ -318,8 +318,8 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     const connection = this.#connection;
     // While the upstream is paused, only the client's deadline applies.
     if (connection === null || this.#atHead !== null || this.#pausedAt !== null) return;
-    const { reply, clientConnection, upstreamMs } = this.#requester;
-    const isUnread = this.#answerBegun && (reply.phase === 'gone' || clientConnection === null);
+    const { reply, from, upstreamMs } = this.#requester;
+    const isUnread = this.#answerBegun && (reply.phase === 'gone' || from === 'store');
     if (isUnread && now - this.startedAt - upstreamMs >= MAX_UNREAD_MS) {
       endClaim(this.#options.claim, this.#requester.upstreamStatus); // as if the answer were complete
       return this.#abort();

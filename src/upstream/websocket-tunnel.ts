@@ -11,7 +11,7 @@ import { NO_BYTES } from '../base/bytes.ts';
 import { ignore } from '../base/errors.ts';
 import { tunnelHeaders } from '../core/websocket-handshake.ts';
 import { KEEP_ALIVE_AFTER_MS } from './connect.ts';
-import type { Requester } from './contract.ts';
+import type { FromClient, Requester } from './contract.ts';
 import type { ConnectionUser, UpstreamConnection } from './upstream-connection.ts';
 
 /** Milliseconds of silence that end a tunnel after one side has closed, if `idleTimeout` is off. */
@@ -34,9 +34,9 @@ interface Opening {
 export const tunnelLibrary = () => import('./websocket-library.ts').catch(() => null);
 
 /** Takes the stream over from the client's connection; null if its first bytes are lost, without which it is useless. */
-export function takeOver({ clientConnection }: Requester): Socket | null {
-  const sent = clientConnection?.handOver() ?? 'dropped';
-  if (clientConnection === null || sent === 'dropped') return null;
+export function takeOver({ clientConnection }: FromClient): Socket | null {
+  const sent = clientConnection.handOver();
+  if (sent === 'dropped') return null;
   if (sent.length > 0) clientConnection.stream.unshift(sent);
   return clientConnection.stream;
 }

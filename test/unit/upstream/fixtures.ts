@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 import { ByteBudget } from '../../../src/bodies/budget.ts';
 import { type Permit, permitForward } from '../../../src/core/permit.ts';
 import type { Head } from '../../../src/core/request-head.ts';
-import type { ForwardOptions, Reached, Requester, ResponseSink } from '../../../src/upstream/contract.ts';
+import type { ForwardOptions, FromClient, Reached, Requester, ResponseSink } from '../../../src/upstream/contract.ts';
 import { Upstream } from '../../../src/upstream/upstream.ts';
 import { UpstreamExchange } from '../../../src/upstream/upstream-exchange.ts';
 import type { TlsContents } from '../../../src/wire/tls-file-contents.ts';
@@ -27,11 +27,11 @@ export function upstreamAt(url: string, tls: TlsContents | null = null): Upstrea
 
 const CLIENT = { stream: new Socket(), handOver: () => Buffer.alloc(0) };
 
-export function requesterOf(head: Head, reply: ResponseSink = sink()): Requester {
+export function requesterOf(head: Head, reply: ResponseSink = sink()): FromClient {
   return {
     ...{ head, reply, receiver: null, interims: 0 },
     ...{ upstreamMs: -1, upstreamStatus: 0, upstreamFailure: null, upstreamError: null },
-    ...{ clientConnection: CLIENT, onDeparture() {} },
+    ...{ from: 'client', clientConnection: CLIENT, onDeparture() {} },
   };
 }
 

@@ -132,7 +132,7 @@ test.for([
   const isLeft = whose === 'a client that left';
   const asked = requesterOf(head({ method: 'GET', lines: [] }), sink({ begin, phase: isLeft ? 'gone' : 'begun' }));
   const leaves: Requester['onDeparture'] = (listener) => listener?.clientDeparted(); // before anything is sent
-  const requester: Requester = { ...asked, ...(isLeft ? { onDeparture: leaves } : { clientConnection: null }) };
+  const requester: Requester = { ...asked, ...(isLeft ? { onDeparture: leaves } : { from: 'store' }) };
   const claim = { delivered: vi.fn(), failed: vi.fn() };
   const onEnd = vi.fn();
   const { exchange, end } = send(upstream, { requester, claim });
