@@ -33,7 +33,7 @@ import { createDiagnosis, outsideHint } from './hints/refused-signature.ts';
 import type { Claimed } from './once/claims.ts';
 import type { Needs } from './redelivery/process-parts.ts';
 import type { Deferrable } from './redelivery/record.ts';
-import type { Deferral, Storing } from './redelivery/storing.ts';
+import type { Storing } from './redelivery/storing.ts';
 import { type End, type ForwardFailure, overloaded, type Reached } from './upstream/contract.ts';
 import { withForwarded } from './upstream/forwarded-headers.ts';
 import { UpstreamExchange } from './upstream/upstream-exchange.ts';
@@ -194,7 +194,7 @@ export class Pipeline {
         claimed.failed();
         return this.#settle(pending, UNSENT);
       case 'stopped':
-        if (!isUnwanted) return this.#reached(pending, { ...UNSENT, failure: overloaded('stopped') });
+        if (!isUnwanted) return void this.#answer(pending, { ...UNSENT, failure: overloaded('stopped') });
         return this.#settle(pending, UNSENT);
       case 'refuse': {
         const failure = overloaded(claimed.full);
@@ -235,34 +235,29 @@ export class Pipeline {
     // A callback, since all that an async function keeps while it waits is 0.7 KB a request.
     forwarding.send((reached) => {
       if (permit.tunnel) this.#tunnels--; // a tunnel is never deferrable, so this is its end
-      this.#reached(pending, reached);
+      if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached);
+      else void this.#answer(pending, reached);
     });
   }
 
-  /** Called at the end of an exchange, with or without an answer relayed; or, `at: 'head'`, while its answer waits. */
-  #reached(pending: Pending, reached: Reached): void {
-    if (reached.at === 'end' && reached.failure === null) return this.#settle(pending, reached);
+  /**
+   * Called where no answer was relayed: because of a failure, or since it waits at its head. Stores a delivery, and
+   * answers 202 if that is done in time; else gives the client the app's answer, or ours.
+   */
+  async #answer(pending: Pending, reached: Reached): Promise<void> {
     const { exchange, deferrable } = pending;
     const why = whyStored(exchange, reached);
-    if (deferrable === null || why === null) void this.#answerUnstored(pending, reached, null);
-    else void this.#answerStored(pending, reached, this.#parts.storing.defer(deferrable, why));
-  }
-
-  /** Answers with 202 a delivery that the app has not taken, if it is stored in time. */
-  async #answerStored(pending: Pending, reached: Reached, { inTime, atLast }: Deferral): Promise<void> {
-    const { exchange } = pending;
-    if ((await inTime) === 'not stored') return this.#answerUnstored(pending, reached, atLast);
-    exchange.decide('deferred', 'none');
-    exchange.reply.sendOwn(ANSWERS.deferred);
-    this.#settle(pending, reached.at === 'head' ? reached.answer.drop() : reached, 'stored');
-  }
-
-  /** Gives the client the app's answer, or ours. `atLast`: whether a delivery is stored after all, if late; else null. */
-  async #answerUnstored(pending: Pending, reached: Reached, atLast: Deferral['atLast'] | null): Promise<void> {
+    const deferral = deferrable === null || why === null ? null : this.#parts.storing.defer(deferrable, why);
+    if (deferral !== null && (await deferral.inTime) === 'stored') {
+      exchange.decide('deferred', 'none');
+      exchange.reply.sendOwn(ANSWERS.deferred);
+      return this.#settle(pending, reached.at === 'head' ? reached.answer.drop() : reached, 'stored');
+    }
     const end = reached.at === 'head' ? await reached.answer.relay() : reached;
-    if (end.failure !== null) answerFailure(pending.exchange, end.failure);
-    if (atLast === null) return this.#settle(pending, end);
-    this.#settle(pending, { ...end, memory: 'in use' }, await atLast); // a store that gave no answer may still read the body
+    if (end.failure !== null) answerFailure(exchange, end.failure);
+    if (deferral === null) return this.#settle(pending, end);
+    // It may be stored after all, if late, and until then the store may read the body.
+    this.#settle(pending, { ...end, memory: 'in use' }, await deferral.atLast);
   }
 
   /** Settles what is left of a request: a delivery's fate is recorded, and the body's memory given back. */
