@@ -1,11 +1,11 @@
 // `check-config`: prints every problem at once, or the configuration that `serve` would run with. It must never print a
 // secret's value or change anything: it reads secrets and TLS files as serve does, and discards them.
-import { type Config, deliversOnce, redelivers, routesOf, type Salvaged } from '../config/config.ts';
+import { type Config, routesOf, type Salvaged } from '../config/config.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { atValue, formatProblem, inOrder, type KeyPath, type ProblemAt } from '../config/problems.ts';
 import { labelled, OF_ROUTE } from '../config/schema-problems.ts';
 import { outsideByClock, stateOf } from '../core/keyring.ts';
-import { inForce, type Route } from '../core/routes.ts';
+import { deliversOnce, inForce, type Route, redelivers } from '../core/routes.ts';
 import type { SecretFacts } from '../facts.ts';
 import { fitMachine } from '../runtime/machine-limits.ts';
 import { buildPolicy, noLiveSecret, routesWithoutSecret, unknownId } from '../runtime/ruleset.ts';

@@ -32,10 +32,6 @@ export interface Config extends Omit<Values, 'secrets' | 'routes' | 'unmatched'>
 /** Every route, `unmatched` last. */
 export const routesOf = ({ routes, unmatched }: Config): readonly Route[] => [...routes, unmatched];
 
-type RoutesWith<K extends keyof Route> = { readonly routes: readonly Pick<Route, K>[] };
-export const deliversOnce = ({ routes }: RoutesWith<'once'>) => routes.some(({ once }) => once !== null);
-export const redelivers = ({ routes }: RoutesWith<'redeliver'>) => routes.some(({ redeliver }) => redeliver !== null);
-
 /** The parts of a configuration that name TLS files. */
 export type TlsParts = Pick<Config, 'listen' | 'upstream'>;
 

@@ -1,5 +1,6 @@
 // Warnings about a configuration that is valid but rarely intended. None stops the proxy.
-import { type Config, deliversOnce, redelivers, type Values } from './config.ts';
+import { deliversOnce, redelivers } from '../core/routes.ts';
+import type { Config, Values } from './config.ts';
 import { atKey, atValue, type KeyPath } from './problems.ts';
 import type { Env } from './variables.ts';
 

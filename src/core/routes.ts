@@ -130,6 +130,10 @@ function isOutranked(entry: PatternedRoute, plain: PatternedRoute | undefined, t
   return plain !== undefined && target.marks.length === 0 && byLength(plain, entry) < 0;
 }
 
+type RoutesWith<K extends keyof Route> = { readonly routes: readonly Pick<Route, K>[] };
+export const deliversOnce = ({ routes }: RoutesWith<'once'>) => routes.some(({ once }) => once !== null);
+export const redelivers = ({ routes }: RoutesWith<'redeliver'>) => routes.some(({ redeliver }) => redeliver !== null);
+
 /** True if the route is in report mode at `now`. */
 export function reports(route: Pick<Route, 'mode' | 'reportUntil'>, now: number): boolean {
   return route.mode === 'report' && (route.reportUntil === null || now < route.reportUntil);

@@ -2,7 +2,7 @@
 import { VERSION } from '../base/default-places.ts';
 import { DEFERRED_STATES } from '../core/fate-by-status.ts';
 import { isPrevious, stateOf } from '../core/keyring.ts';
-import { reports } from '../core/routes.ts';
+import { deliversOnce, reports } from '../core/routes.ts';
 import type { LiveRuleset } from '../runtime/reload.ts';
 import type { MetricName } from './metric-table.ts';
 import { type Reading, type RouteMetric, sample } from './series.ts';
@@ -24,7 +24,7 @@ export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset' | 'las
     });
   const ofOnce = (read: (opened: NonNullable<ReturnType<typeof once>>) => number) => () => {
     const opened = once();
-    return config().routes.some((route) => route.once !== null) ? Number(opened && read(opened)) : null;
+    return deliversOnce(config()) ? Number(opened && read(opened)) : null;
   };
   const deferred = (read: (total: ReturnType<typeof redelivery.storeState.total>) => number) => () =>
     redelivery.isShown && redelivery.isCounted

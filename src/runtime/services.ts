@@ -3,8 +3,9 @@
 import type { Writable } from 'node:stream';
 import { Captures } from '../admin/captures.ts';
 import { ByteBudget } from '../bodies/budget.ts';
-import { type Config, deliversOnce } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Env } from '../config/variables.ts';
+import { deliversOnce } from '../core/routes.ts';
 import type { Handler } from '../downstream/client-exchange.ts';
 import { Listener, type ListenerLimits } from '../downstream/listener.ts';
 import { mostUnreadAnswers } from '../downstream/unread-answers.ts';

@@ -234,7 +234,6 @@ describe('unsolicited bytes end an idle socket and answer no request', () => {
     ['a byte', 'x'],
     ['a line ending', '\r\n'],
     ['an answer', POISON],
-    ['half a response', POISON.slice(0, 20)],
     ['an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
     [
       'the 408 of a server that gave up waiting',

@@ -90,6 +90,15 @@ async function unused(upstream: Upstream) {
   return connection;
 }
 
+test('an idle socket is closed once the upstream ends its side', async () => {
+  const { app, upstream } = await startApp();
+  const { socket } = await unused(upstream);
+  await waitFor(() => {
+    for (const other of app.sockets()) other.end();
+    expect(socket.destroyed).toBe(true);
+  });
+});
+
 test.each<[string, boolean, (connection: UpstreamConnection) => unknown]>([
   ['nothing is left to do', true, () => {}],
   ['is paused', false, ({ socket }) => socket.pause()],
