@@ -2,26 +2,16 @@
 // client must never be able to add a series.
 import { madeOnce } from '../base/deadline.ts';
 import type { RedeliveryEnd } from '../core/fate-by-status.ts';
-import { isListed, type Secret } from '../core/keyring.ts';
+import { isListed } from '../core/keyring.ts';
 import type { DeliveryRecord, RequestRecord } from '../core/request-record.ts';
-import { type Route, UNMATCHED } from '../core/routes.ts';
+import { UNMATCHED } from '../core/routes.ts';
+import type { seriesPlan } from '../runtime/services.ts';
 import { METRIC_NAMES, METRICS, PREFIX, STATUS_CLASSES, typeOf } from './metric-table.ts';
 import type { Readings } from './readings.ts';
 import { isRouteMetric, type Reading, type RouteMetric, RouteSeries, sample } from './series.ts';
 
-type PlannedSecret = Omit<Secret, 'key'> & {
-  readonly key: Secret['key'] | null;
-  /** When a reload adopted the value, in epoch milliseconds; null for the values of the start. */
-  readonly adoptedAt: number | null;
-};
-
 /** Which series exist. Labels come from the config and from lists in the code, never from a request. */
-export interface SeriesPlan {
-  /** Includes `unmatched`. */
-  readonly routes: readonly Route[];
-  /** One per id; `key` is null if the secret can't be used. */
-  readonly secrets: readonly PlannedSecret[];
-}
+export type SeriesPlan = ReturnType<typeof seriesPlan>;
 
 export class Metrics {
   plan: SeriesPlan;
@@ -86,7 +76,6 @@ export class Metrics {
     }
   }
 
-  /** All metrics, for one scrape. */
   families(readings: Readings) {
     return METRIC_NAMES.map((name) => {
       const read = isRouteMetric(name) ? this.#samples(name, readings) : readings[name]();

@@ -13,7 +13,7 @@ import { Health } from '../health/health.ts';
 import { createLog, type Fields, type Log } from '../log/log.ts';
 import { LogOutput } from '../log/output.ts';
 import { RequestLog } from '../log/request-log.ts';
-import { Metrics, type SeriesPlan } from '../metrics/recording.ts';
+import { Metrics } from '../metrics/recording.ts';
 import { Claims } from '../once/claims.ts';
 import { createMemoryStore } from '../once/store.ts';
 import { Pipeline } from '../pipeline.ts';
@@ -36,7 +36,6 @@ export interface Effects {
 
 export type Services = ReturnType<typeof createServices>;
 
-/** Creates the services from the first ruleset. `current` returns the one in force. */
 export function createServices(first: Ruleset, current: () => Ruleset, { env, stdout }: Effects) {
   const { config } = first.loaded;
   const policy = () => current().policy;
@@ -142,8 +141,8 @@ export function createServices(first: Ruleset, current: () => Ruleset, { env, st
   };
 }
 
-/** The routes and secrets that have series. Of several secrets with one id, only the first has a key (rotation.ts). */
-function seriesPlan({ policy, materials }: Ruleset): SeriesPlan {
+/** The routes and secrets that have series: of several secrets with one id the first, which alone may have a key. */
+export function seriesPlan({ policy, materials }: Ruleset) {
   const secrets = materials.filter(({ kind }) => kind === 'secret');
   const isFirst = ({ id }: SecretMaterial, nth: number) => secrets.findIndex((secret) => secret.id === id) === nth;
   return { routes: policy.routes.all, secrets: secrets.filter(isFirst) };

@@ -235,10 +235,6 @@ describe('unsolicited bytes end an idle socket and answer no request', () => {
     ['a line ending', '\r\n'],
     ['an answer', POISON],
     ['an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
-    [
-      'the 408 of a server that gave up waiting',
-      'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
-    ],
   ])('%s', async (_name, bytes) => {
     const idle = answerAndKeep(OK);
     await askAll([signed()]);

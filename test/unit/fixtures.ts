@@ -7,6 +7,7 @@ import type { DeferredFacts, Facts, RouteFacts, SecretFacts } from '../../src/fa
 import { Health } from '../../src/health/health.ts';
 import { type Readings, readingsOf } from '../../src/metrics/readings.ts';
 import { Metrics, type SeriesPlan, scrapeOf } from '../../src/metrics/recording.ts';
+import type { SecretMaterial } from '../../src/secrets/sources.ts';
 import { verify } from './core/fixtures.ts';
 
 export const NOW = Date.parse('2026-11-24T12:00:00.000Z');
@@ -95,12 +96,12 @@ export function refused(changes: Partial<RequestRecord> = {}): RequestRecord {
 export { verify as route };
 export const UNMATCHED = verify('unmatched');
 
-type PlannedSecret = SeriesPlan['secrets'][number];
-
 export const keyOf = (value: string) => createSecretKey(Buffer.from(value));
 
-export function secret(id: string, changes: Partial<PlannedSecret> = {}): PlannedSecret {
-  return { id, key: keyOf(id), notBefore: null, notAfter: null, adoptedAt: null, ...changes };
+const ALWAYS = { notBefore: null, notAfter: null, overlap: null, adoptedAt: null, problem: null, sameAs: null };
+
+export function secret(id: string, changes: Partial<SecretMaterial> = {}): SecretMaterial {
+  return { kind: 'secret', source: '', warnings: [], ...ALWAYS, id, key: keyOf(id), ...changes };
 }
 
 export function metricsOf(changes: Partial<SeriesPlan> = {}, others: Partial<Readings> = {}) {

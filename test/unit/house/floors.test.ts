@@ -50,6 +50,7 @@ const DERIVED: Readonly<Record<string, readonly string[]>> = {
   'core/hint.ts': ['health/diagnoses.ts'],
   'facts.ts': ['runtime/readiness.ts', 'runtime/reload.ts'],
   'metrics/readings.ts': ['runtime/reload.ts'],
+  'metrics/recording.ts': ['runtime/services.ts'],
   'downstream/connection.ts': ['downstream/listener.ts'],
   'downstream/following-bytes.ts': ['downstream/connection.ts', 'downstream/listener.ts'],
   'downstream/reply.ts': ['downstream/connection.ts'],
