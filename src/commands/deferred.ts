@@ -87,26 +87,17 @@ async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap
 
 /** A delivery as its note describes it, unverified. */
 function shownOf({ id, state, bytes, wait, asked, leased, note }: Entry, sends: boolean) {
-  const {
-    came: at = null,
-    method = null,
-    path = null,
-    secret = null,
-    attempts = null,
-    tried,
-    failure = null,
-  } = note ?? {};
   return {
     id,
     state: note === null ? ('unreadable' as const) : state,
-    at,
+    at: note?.came ?? null,
     bytes,
-    method,
-    path,
-    secret,
-    attempts,
-    lastTry: tried || null,
-    lastFailure: failure,
+    method: note?.method ?? null,
+    path: note?.path ?? null,
+    secret: note?.secret ?? null,
+    attempts: note?.attempts ?? null,
+    lastTry: note?.tried || null,
+    lastFailure: note?.failure ?? null,
     ...turnOf({ state, asked, leased }, Date.now() + Math.max(0, wait), sends),
   };
 }
