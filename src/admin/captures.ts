@@ -55,7 +55,6 @@ export class Captures {
     return null;
   }
 
-  /** Called at the end of each request. */
   offer(ended: Exchange): void {
     const capture = this.#current;
     const { copy } = ended;

@@ -98,7 +98,6 @@ async function readFiles(config: Salvaged, io: Io) {
   return { secrets, problems: [...[...tls.failures, ...tls.warnings].map(tlsProblem), ...bad] };
 }
 
-/** The key that names the secret's source. */
 function secretPlace({ secrets }: Salvaged, { id, source }: SecretMaterial, { env }: Io): KeyPath {
   const named = secrets.find((own) => sourceName(own, env) === source && (own.kind === 'directory' || own.id === id));
   return named === undefined ? ['secrets'] : ['secrets', named.index ?? 0, named.kind];

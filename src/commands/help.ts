@@ -4,7 +4,6 @@ import { type CommandName, OPTIONS } from './options.ts';
 
 const [BEGINNING = ''] = COMMANDS_PAGE.split('\n## ');
 
-/** The help of the program itself. */
 export function usage(): string {
   const commands = BEGINNING.matchAll(/^- \[`(.+)`\]\(.+\): (.+)$/gm);
   const lines = Array.from(commands, ([, name = '', does]) => `  ${name.padEnd(17)}${does}\n`);

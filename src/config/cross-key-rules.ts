@@ -11,7 +11,6 @@ import type { Written } from './schema-problems.ts';
 
 type SecretEntry = Written['secrets'][number];
 
-/** Every problem that the schema cannot see. */
 export function* crossErrors(written: Written) {
   yield* addressErrors(written);
   yield* transportErrors(written);

@@ -27,9 +27,7 @@ function quantity(name: string, examples: string, { units, bare }: { units: Unit
 export type Quantity = ReturnType<typeof quantity>;
 
 const MILLISECONDS = { units: { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }, bare: 0 };
-/** `250ms`, `5s`, `2m`, `24h` or a bare `0`. */
 export const DURATION = quantity('a duration', '250ms, 5s, 2m or 24h', MILLISECONDS);
 
 const BYTES = { units: { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }, bare: Number.MAX_SAFE_INTEGER };
-/** `512`, `64KiB`, `1MiB`, `2GiB`. */
 export const SIZE = quantity('a size', '512, 64KiB or 1MiB', BYTES);

@@ -45,7 +45,6 @@ export const flag = () => allows('true or false', z.boolean());
 export const oneOf = <const W extends readonly string[]>(words: W, allowed = listOf(words, 'or')) =>
   allows(allowed, z.enum(words));
 
-/** Text that matches a pattern, which `allowed` describes. */
 export const matching = (allowed: string, pattern: RegExp) => allows(allowed, z.string().check(z.regex(pattern)));
 
 /** A file or directory, as the process sees it; a relative path starts at its working directory. */

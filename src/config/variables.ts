@@ -47,7 +47,6 @@ export class VariableName {
     this.#name = name;
   }
 
-  /** The variable's value; undefined if it is not set. */
   valueIn(env: Env): string | undefined {
     return Object.hasOwn(env, this.#name) ? env[this.#name] : undefined;
   }

@@ -41,7 +41,6 @@ export function readYaml(text: string) {
   return { data: {}, problems: [...problems, atOffset(contents?.range[0] ?? 0, message)], locate };
 }
 
-/** The document's content, and its violations of YAML's grammar. */
 function parse(text: string, lineCounter: LineCounter): { contents: ParsedNode | null; problems: ProblemAt[] } {
   try {
     // uniqueKeys is quadratic; duplicate keys are found below. Pretty errors would quote the text.

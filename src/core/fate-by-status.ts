@@ -35,7 +35,6 @@ export function endClaim(claim: DeliveryClaim | null, status: number): void {
   else claim?.failed();
 }
 
-/** How a delivery ended. */
 export interface DeliveryEnd {
   /** `duplicate`: its event was already delivered. `stored`: it will be sent again. */
   readonly how: 'duplicate' | 'stored' | 'not stored';

@@ -2,10 +2,8 @@
 // It must never fold less than a server does: a spelling that is missed here bypasses verification.
 import { Buffer } from 'node:buffer';
 
-/** A path, folded. */
 export type Folded = NonNullable<ReturnType<typeof foldPath>>;
 
-/** The marks of a path as sent. */
 const MARKS: readonly (readonly [form: RegExp, mark: string])[] = [
   [/\/\//, 'an empty segment'],
   [/\/\.{1,2}(?:\/|$)/, 'a dot segment'],
@@ -128,7 +126,6 @@ function dropInvisible(out: Buffer, end: number): number {
   return is200b || is2060 || (first === 0xef && middle === 0xbb && last === 0xbf) ? end - 3 : end;
 }
 
-/** A decoded path. */
 interface View {
   readonly decoded: string;
   /** Split at both slashes, cut at `;`, `?` and `#`, without spaces, controls and trailing dots, as servers do. */

@@ -31,7 +31,6 @@ export function withoutTrailingSpace(value: string): string {
 /** True if the value of a Connection or Proxy-Connection line lists `close`. llhttp 9.3 misses it before a tab. */
 export const listsClose = (value: string): boolean => /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(value);
 
-/** The values of one header in a flat list of lines (name, value, name, value …). */
 export function valuesOf(lines: readonly string[], lowerCase: string): string[] {
   return lines.filter((_, at) => at % 2 === 1 && lines[at - 1]?.toLowerCase() === lowerCase);
 }

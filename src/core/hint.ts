@@ -30,11 +30,9 @@ export function preambleHint(first: Buffer): Hint | null {
   return preamble ? { diagnosis: 'gate-rule', text: preamble.text, fromFront: preamble.fromFront } : null;
 }
 
-/** Why a request came without its signature: `name` is the header that has it. */
 export const renamedText = (name: string) =>
   `its signature came in ${name}, so something in front of the proxy renames the header`;
 
-/** Hints for a 503, or for a 408, by cause. */
 export const OVERLOAD_HINTS = {
   bytes: { diagnosis: 'bodies-full', text: 'limits.bufferedBytes has no room for the body' },
   slots: { diagnosis: 'slots-full', text: 'no place in upstream.connections became free' },

@@ -20,7 +20,6 @@ export interface Handler {
   onRequestEnd(exchange: Exchange): void;
   /** Called when a connection is ended before any answer, since there are too many, or too many TLS handshakes. */
   onTurnedAway?(cause: 'limit' | 'handshakes', address: string): void;
-  /** Called when a TLS handshake has failed. */
   onFailedHandshake?(why: Hint, address: string): void;
 }
 

@@ -22,7 +22,6 @@ export class ClientHello {
   /** The message's first four bytes, as far as they are in those records. */
   #header = NO_BYTES;
 
-  /** All that has come. */
   get bytes(): Buffer {
     return this.#all.bytes;
   }

@@ -40,7 +40,6 @@ type ListenerPart = Pick<
 >;
 
 export class Connection {
-  /** The connection's index in its `IndexedSet`; -1 while it is in none. */
   place = -1;
   /** Written by the reply alone, or a tunnel; paused and resumed by receivers of bodies, FollowingBytes and `close`. */
   stream: Socket;

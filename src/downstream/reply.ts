@@ -144,7 +144,6 @@ export class Reply implements WrittenListener {
   }
 }
 
-/** The interim response to a client that waits before it sends its body. */
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** Keeps the reason phrase byte for byte, but omits one with control characters, which could end the line. */

@@ -16,7 +16,6 @@ export interface CopyRoom {
   used: number;
 }
 
-/** One request as it came. */
 export class RequestCopy {
   readonly #room: CopyRoom;
   #joined: JoinedBytes;

@@ -121,7 +121,6 @@ function causeOf(signed: Signed, digest: Buffer): Cause {
   return null;
 }
 
-/** One way in which the signature may have been made. */
 type Attempt = readonly [cause: Cause, key: KeyObject, body: Buffer];
 
 /** The likely attempts first, with the route's own secrets, so that the budget runs out on unlikely ones. */

@@ -88,7 +88,6 @@ function textVariants(text: string): readonly (readonly [Hint, string | Buffer])
   ];
 }
 
-/** A text's lexemes, if it is JSON. */
 const LEXEME = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s"{}[\],:]+/gs;
 
 /** Escapes can be made in the whole JSON text, since these characters occur only in its strings. */

@@ -10,7 +10,6 @@ import { type Reading, type RouteMetric, sample } from './series.ts';
 /** The code does not compile if a metric lacks its reading. */
 export type Readings = Readonly<Record<Exclude<MetricName, RouteMetric>, () => Reading>>;
 
-/** The most series of the metric `diagnosis`. */
 const MOST_DIAGNOSES = 100;
 
 export function readingsOf(live: Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'lastSuccess'>): Readings {

@@ -54,7 +54,6 @@ async function readConfig(named: string | null, env: Env, before: Inputs | null)
   }
 }
 
-/** Reads what the config names. */
 async function readOthers(part: ConfigInput, env: Env, before: Inputs | null): Promise<Inputs> {
   const { config } = part.loaded;
   const reading = Promise.all(config.secrets.map((source) => readSource(source, env)));
@@ -79,7 +78,6 @@ export function sameInputs(a: Inputs, b: Inputs): boolean {
 }
 
 const SETTLE_MS = 250;
-/** The maximum number of readings. */
 const MAX_TRIES = 8;
 const RESTLESS = 'it keeps changing while it is being read';
 
@@ -151,7 +149,6 @@ export async function stampOf({ loaded, secrets, tlsFiles }: Inputs): Promise<st
   return [Math.floor(now / READ_ANYWAY_MS), ...(await Promise.all(stamps))].join(' ');
 }
 
-/** The files that the configuration names, and its own file. */
 function namedFiles(loaded: LoadedConfig, tlsFiles: readonly TlsFile[]): readonly string[] {
   const secrets = loaded.config.secrets.flatMap((source) => (source.kind === 'file' ? source.file : []));
   return [...secrets, fileOf(loaded), ...tlsFiles.map(({ path }) => path)];

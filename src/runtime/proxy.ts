@@ -114,7 +114,6 @@ interface Running {
   readonly facts: () => Facts;
 }
 
-/** The data and actions behind the admin port. */
 export function adminSources({ live, readiness, shutdown, facts }: Running) {
   const { log, metrics, upstream, redelivery, captures, health, descriptors } = live.services;
   const deferredUpToDate = () => redelivery.storeState.upToDate();

@@ -8,7 +8,6 @@ import { type Inputs, inputsWithout, sameInputs, settledInputs, stampOf } from '
 import { buildPolicy, buildRuleset, newProblems, RESTART_ONLY, type Ruleset } from './ruleset.ts';
 import { createServices, type Effects, type Services } from './services.ts';
 
-/** Milliseconds between two looks at all files. */
 const READ_EACH_MS = 1000;
 /** The reloads whose times are kept. */
 const KEPT = 16;
@@ -160,7 +159,6 @@ export class LiveRuleset {
     this.#logWarnings();
   }
 
-  /** The changed keys that take effect only after a restart. */
   get awaitingRestart(): readonly string[] {
     const { config } = this.ruleset.loaded;
     // A store that was not open yet opens with the settings in force.

@@ -66,7 +66,6 @@ function warningsAbout(value: Buffer): readonly string[] {
 /** Epoch seconds, by the path of the route. */
 const matches = new WeakMap<KeyObject, Map<string, number>>();
 
-/** Records that the secret has matched now, on this route. */
 export function recordMatch(secret: { readonly key: KeyObject } | null, route: string): void {
   if (secret === null) return;
   const ofKey = matches.get(secret.key) ?? new Map<string, number>();

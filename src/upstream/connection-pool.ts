@@ -32,7 +32,6 @@ export interface UpstreamOptions {
 export class ConnectionPool {
   readonly address: Address;
   readonly #options: UpstreamOptions;
-  /** The TLS files that are in force. */
   #tls: TlsContents | null;
   #session: Buffer | undefined;
   readonly #all = new TickedSet<UpstreamConnection>();
@@ -41,7 +40,6 @@ export class ConnectionPool {
   /** Idle connections, the longest idle first. */
   readonly #idle: Readonly<Record<Traffic, UpstreamConnection[]>> = { verified: [], unverified: [] };
   readonly #retiring = new Set<Socket>();
-  /** Open connections by their `peerKey`. */
   readonly #byPeerKey = new Map<string, UpstreamConnection>();
 
   constructor(options: UpstreamOptions) {

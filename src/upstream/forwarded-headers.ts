@@ -3,7 +3,6 @@ import { pairsOf } from '../core/header-lines.ts';
 import { ABOUT_CLIENT, lowerCaseName } from '../core/header-names.ts';
 import type { Exchange } from '../downstream/client-exchange.ts';
 
-/** A request as it came, with the connection that it came by. */
 type Received = Pick<Exchange, 'lines' | 'head' | 'clientConnection'>;
 
 /** Matches names that a server may read as headers about the client: CGI turns all but letters and digits into `_`. */

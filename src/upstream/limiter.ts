@@ -76,12 +76,10 @@ export class UpstreamLimiter {
     if (this.clientsWaiting + this.#queues.deferred.size > 0) this.#serveQueues();
   }
 
-  /** Every request that waits or holds a slot. */
   get all(): readonly SlotUser[] {
     return [...Object.values(this.#queues).flatMap((queue) => [...queue]), ...this.#holders];
   }
 
-  /** Called when the upstream accepts connections again. */
   resume(): void {
     this.down = false;
     this.#serveQueues();

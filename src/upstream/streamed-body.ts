@@ -10,7 +10,6 @@ import { type ForwardOptions, type FromClient, overloaded } from './contract.ts'
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamExchange } from './upstream-exchange.ts';
 
-/** The part of its exchange that a body knows. */
 export type BodyExchange = Pick<UpstreamExchange, 'startedAt' | 'giveUp' | 'written' | 'askForSlot'>;
 
 /** Bytes. While slots are scarce, a request asks for one only once this much of its body has arrived, or all of it. */

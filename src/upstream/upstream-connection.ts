@@ -22,7 +22,6 @@ export interface ConnectionUser {
 }
 
 export class UpstreamConnection {
-  /** The connection's index in its `IndexedSet`; -1 while it is in none. */
   place = -1;
   readonly socket: Socket;
   readonly traffic: Traffic;

@@ -89,7 +89,6 @@ export class MessageParser {
     return this.version !== '';
   }
 
-  /** True before the first byte of a message. */
   get isAtStart(): boolean {
     return this.state === 'head' && this.#headBytes === 0 && this.#startLine === '';
   }
@@ -235,7 +234,6 @@ export class MessageParser {
     return 'go on';
   }
 
-  /** The message is complete, and the run ends here. */
   messageComplete(): void {
     this.#drainSpans();
     this.#examine(this.trailers);

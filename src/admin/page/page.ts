@@ -72,7 +72,6 @@ function probe({ at, path, upstreamStatus, client }: ShownRequest, now: number):
   return html`<dt>last probe</dt><dd>${when(at, now)} to <code>${path}</code> from <code>${client}</code>: ${answer}</dd>\n`;
 }
 
-/** A link if the address of docs/ is known, else the file's name. */
 function docsLink({ docs }: ApiStatus, file: string): Html {
   return docs === null ? html`<code>docs/${file}</code>` : html`<a href="${docs}/${file}" rel="noreferrer">${file}</a>`;
 }
