@@ -234,6 +234,8 @@ describe('unsolicited bytes end an idle socket and answer no request', () => {
     ['a byte', 'x'],
     ['a line ending', '\r\n'],
     ['an answer', POISON],
+    ['half a response', POISON.slice(0, 20)],
+    ['a 408', 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'],
     ['an interim response', 'HTTP/1.1 100 Continue\r\n\r\n'],
   ])('%s', async (_name, bytes) => {
     const idle = answerAndKeep(OK);
