@@ -131,7 +131,7 @@ export class ConnectionPool {
   #opened(connection: UpstreamConnection): void {
     connection.peerKey = peerKey(connection.socket);
     this.#byPeerKey.set(connection.peerKey, connection);
-    connection.user?.onOpen();
+    connection.user?.onOpen(connection);
   }
 
   /**

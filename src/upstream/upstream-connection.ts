@@ -12,8 +12,8 @@ export type Traffic = 'verified' | 'unverified';
 /** The request or tunnel that a connection carries. */
 export interface ConnectionUser {
   /** Called once a new connection can be written to. */
-  onOpen(): void;
-  onData(bytes: Buffer): void;
+  onOpen(connection: UpstreamConnection): void;
+  onData(bytes: Buffer, connection: UpstreamConnection): void;
   /** Called once the upstream has half-closed. */
   onEnd(): void;
   /** Called once the socket is closed, or could not be opened. The connection then has no user any more. */
@@ -63,7 +63,7 @@ export class UpstreamConnection {
   }
 
   readonly read = (bytes: Buffer): void => {
-    if (this.user !== null) this.user.onData(bytes);
+    if (this.user !== null) this.user.onData(bytes, this);
     else if (!this.retiring) this.socket.destroy();
   };
 

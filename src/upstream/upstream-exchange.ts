@@ -100,7 +100,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     const idle = tunnel ? null : pool.acquire(traffic, this.#acquiredAt);
     this.#connection = idle ?? pool.open(traffic, tunnel ? 'tunnel' : 'requests');
     this.#connection.user = this;
-    if (idle !== null) this.onOpen();
+    if (idle !== null) this.onOpen(idle);
   }
 
   /** Milliseconds for which it has kept its slot only because its client makes no progress; 0 if that is not so. */
@@ -112,9 +112,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
 
   // --- the request
 
-  onOpen(): void {
-    const connection = this.#connection;
-    if (connection === null) return;
+  onOpen(connection: UpstreamConnection): void {
     this.#state = 'sending';
     const { head } = this.#requester;
     connection.parser.requestMethod = head.method;
@@ -147,9 +145,7 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
 
   // --- the response
 
-  onData(bytes: Buffer): void {
-    const connection = this.#connection;
-    if (connection === null) return;
+  onData(bytes: Buffer, connection: UpstreamConnection): void {
     const { parser, progress } = connection;
     progress.movedAt = performance.now();
     let at = 0;

@@ -41,7 +41,7 @@ async function connect(): Promise<{ connection: UpstreamConnection; arrived: Pro
   onTestFinished(close);
   const arrived = once(app, 'connection').then(([socket]) => text(socket as Socket));
   const connection = upstreamAt(`http://127.0.0.1:${port}`).pool.open('unverified', 'requests');
-  await new Promise<void>((onOpen) => {
+  await new Promise<unknown>((onOpen) => {
     const user: ConnectionUser = { onOpen, onData() {}, onEnd() {}, onClose() {}, tick() {} };
     connection.user = user;
   });

@@ -83,7 +83,7 @@ test('a request that waits for the socket of another does not get what the next 
 /** An open connection that nothing uses, and the upstream's end of it. */
 async function unused(upstream: Upstream) {
   const connection = upstream.pool.open('verified', 'requests');
-  await new Promise<void>((onOpen) => {
+  await new Promise<unknown>((onOpen) => {
     connection.user = { onOpen, onData() {}, onEnd() {}, onClose() {}, tick() {} };
   });
   connection.user = null;
