@@ -61,6 +61,16 @@ test('a request that finds no connection in its time has given its body to no so
   expect(await end).toMatchObject({ failure: { cause: 'connect' }, memory: 'free' });
 });
 
+test('a request that was given up while its socket opened is never sent', async () => {
+  const { app, upstream } = await startApp();
+  app.script((socket) => socket.write(OK));
+  const gone = send(upstream, { patience: 5000 });
+  gone.exchange.evict();
+  expect(await gone.end).toMatchObject({ failure: { side: 'client', reason: 'overloaded' }, memory: 'free' });
+  await send(upstream, { patience: 5000 }).end;
+  expect(app.seen).toHaveLength(1);
+});
+
 /** Bytes that are read from the upstream at once. */
 const ONE_READ = 64 * 1024;
 
