@@ -3,7 +3,20 @@
 import type { Load } from './harness/load.ts';
 import type { Results } from './harness/measure.ts';
 import { figure, ratio, type Spread, spread } from './harness/samples.ts';
-import { BY_ROUTES, FLOOD, FRESH, FRESH_NEW, KIB, LARGE, load, MIDDLE, NEW_EVENTS, USUAL, WRONG } from './plan.ts';
+import {
+  BY_ROUTES,
+  FLOOD,
+  FRESH,
+  FRESH_NEW,
+  KIB,
+  LARGE,
+  load,
+  MIDDLE,
+  NEW_EVENTS,
+  START,
+  USUAL,
+  WRONG,
+} from './plan.ts';
 import { BARE_PROXYING, BARE_SERVER, FLOOR, NGINX_NJS, ONCE_IN_MEMORY, OURS, type Subject } from './subjects.ts';
 
 export interface Goal {
@@ -29,7 +42,7 @@ export function goalsOf(results: Results, hmac: ReadonlyMap<number, Spread>): Go
     );
   };
   const usual = results.of(OURS, USUAL);
-  const start = ratio(usual, results.of(BARE_SERVER, USUAL), 'startMillis');
+  const start = ratio(results.of(OURS, START), results.of(BARE_SERVER, START), 'startMillis');
   const refusal = ratio(results.of(OURS, FLOOD), results.of(FLOOR, USUAL), 'cpuMicros');
   const once = ratio(results.of(ONCE_IN_MEMORY, NEW_EVENTS), results.of(OURS, NEW_EVENTS), 'cpuMicros');
   const [routes] = BY_ROUTES.slice(-1).map(({ subject }) => ratio(results.of(subject, USUAL), usual, 'cpuMicros'));

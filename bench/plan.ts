@@ -47,6 +47,8 @@ export const FRESH_NEW = load(KIB, 4, { rate: 100, fresh: 'new' });
 export const FRESH_BESIDE_SOCKETS = load(KIB, 4, { rate: 100, fresh: 'kept', others: 20_000 });
 /** The same with the CPU limit of a small container. */
 export const FRESH_LIMITED = load(KIB, 4, { rate: 100, fresh: 'kept', millicores: 100 });
+/** From exec to the first answer. */
+export const START = load(KIB, 1, { fresh: 'start' });
 /** An unsigned body on a forward route: our proxy gives it a new upstream socket. */
 export const FORWARDED = load(KIB, 32, { signed: false, path: '/open' });
 /** The same from one client, for its latency. */
@@ -103,6 +105,7 @@ function quickCells(beside: readonly Subject[]): Cell[] {
     ...cells([...beside.filter(({ name }) => name !== 'nginx-lua'), BARE_SERVER], [USUAL]),
     ...cells([...own, NGINX_NJS], [load(KIB, 1)]),
     ...cells(own, [load(KIB, 256), FRESH, FRESH_NEW, BALANCED]),
+    ...cells([...own, BARE_SERVER], [START]),
     ...cells([OURS, FLOOR], [FLOOD]),
     ...cells([OURS, BARE_STREAMING], [FORWARDED, FORWARDED_ALONE]),
     ...cells([...own, BARE_PROXYING], [LARGE, MIDDLE]),
@@ -128,7 +131,8 @@ function fullCells(beside: readonly Subject[], limited: readonly Load[]): Cell[]
     ...cells(beside, loads),
     ...cells(FLOODED, [FLOOD]),
     ...cells(CALMED, [CALM]),
-    ...ownCells(beside, [FRESH, FRESH_NEW, FRESH_BESIDE_SOCKETS, ...limited]),
+    ...cells([BARE_SERVER], [START]),
+    ...ownCells(beside, [START, FRESH, FRESH_NEW, FRESH_BESIDE_SOCKETS, ...limited]),
     ...cells(beside, [BALANCED]),
     ...cells([OURS, BARE_STREAMING], [FORWARDED, FORWARDED_ALONE]),
     ...cells(

@@ -27,6 +27,7 @@ import {
   NEW_EVENTS,
   SIZES,
   SIZES_OF_OURS,
+  START,
   USUAL,
   WRONG,
 } from './plan.ts';
@@ -69,6 +70,7 @@ export function reportOf(report: Report): string {
     calm(results),
     fresh(report),
     limited(report),
+    starts(report),
     balanced(report),
     forwarded(results),
     sizes(report),
@@ -218,6 +220,23 @@ function limited({ results, builds }: Report): string {
       median(samples, 'p50Millis'),
       median(samples, 'p99Millis'),
     ]),
+  );
+}
+
+function starts({ results, builds }: Report): string {
+  const title = 'From exec to the first answer: medians of twelve starts in turn';
+  return section(
+    title,
+    ['', 'ms', 'range', 'CPU ms', 'range'],
+    rows([OURS, ...builds, FLOOR, BARE_SERVER], results, START, (samples) => {
+      const spent = spread(samples.map(({ cpuMicros }) => cpuMicros / 1000));
+      return [
+        median(samples, 'startMillis'),
+        range(figure(samples, 'startMillis')),
+        digits(spent.median),
+        range(spent),
+      ];
+    }),
   );
 }
 

@@ -24,8 +24,8 @@ export interface Load {
   readonly rate: number | null;
   /** How many signed bodies take turns; Infinity: none is repeated. One unless given. */
   readonly bodies?: number;
-  /** The first requests of a fresh process, not warmed up: on kept connections, or on a new one each. */
-  readonly fresh?: 'kept' | 'new';
+  /** The first requests of a fresh process, not warmed up: on kept connections, on a new one each, or its start alone. */
+  readonly fresh?: 'kept' | 'new' | 'start';
   /** To a forward route, where nothing is verified. */
   readonly path?: '/open';
   /** Sockets of other programs on the machine. */

@@ -80,6 +80,8 @@ const WARM_REQUESTS = 30_000;
 const WARM_TURNS = 3;
 /** 2,000 requests at 100 a second. */
 const FRESH_SECONDS = 20;
+/** One start says little on a machine that others use. */
+const STARTS = 12;
 
 /** A subject that runs. */
 interface Alive {
@@ -163,7 +165,8 @@ export class Bench {
 
   async #fresh(group: readonly Cell[], { freshRuns }: Pace, tell: (line: string) => void): Promise<Measured> {
     const measured: Measured = [];
-    for (let run = 0; run < freshRuns; run++) {
+    const runs = group[0]?.load.fresh === 'start' ? STARTS : freshRuns;
+    for (let run = 0; run < runs; run++) {
       for (const cell of run % 2 === 0 ? group : group.toReversed()) {
         const sample = await twice(() => this.#freshRun(cell), tell);
         measured.push([cell, sample]);
@@ -178,7 +181,7 @@ export class Bench {
     try {
       const subject = await this.#start(cell);
       try {
-        return await this.#burst(subject, FRESH_SECONDS);
+        return cell.load.fresh === 'start' ? startOf(subject) : await this.#burst(subject, FRESH_SECONDS);
       } finally {
         await subject.stop();
       }
@@ -285,6 +288,13 @@ export class Bench {
       if (status !== 401 && status !== 403) throw new Error(`${subject.name} answers a ${kind} body with ${status}`);
     }
   }
+}
+
+/** Of a process that has answered one request: `cpuMicros` is all that it has used. */
+function startOf({ startMillis, rssIdle, used }: Alive): Sample {
+  const { own, rss } = used();
+  const none = { requestsPerSecond: 0, p50Millis: 0, p99Millis: 0, broken: 0 };
+  return { ...none, cpuMicros: own, rssIdle, rssAfter: rss, startMillis };
 }
 
 /** The result of `measured`; of a second try if the first fails. */
