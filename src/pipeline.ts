@@ -41,11 +41,11 @@ import { UpstreamExchange } from './upstream/upstream-exchange.ts';
 interface PipelineParts extends Pick<Needs, 'policy' | 'upstream' | 'budget' | 'claims'> {
   /** Used only for deliveries on routes with `redeliver`. */
   readonly storing: Pick<Storing, 'defer' | 'taken'>;
-  /** Called with the value that verified a delivery: a reload may give its id another. */
+  /** Called with the value that verified a delivery: a reload may give its id another value. */
   readonly onVerified: (secret: Secret | null, route: string) => void;
   /** Called once a delivery's fate is known, before or after its request's end: runtime/services.ts records it. */
   readonly onFate: (delivery: DeliveryRecord) => void;
-  /** True if a delivery that the app refused is told with its body's hash, which is not taken for nobody. */
+  /** True if a delivery that the app refused is logged with its body's hash: made only where somebody reads it. */
   readonly tellsRefused: () => boolean;
 }
 
@@ -241,7 +241,7 @@ export class Pipeline {
   }
 
   /**
-   * Called where no answer was relayed: because of a failure, or since it waits at its head. Stores a delivery, and
+   * Called where no whole answer was relayed: because of a failure, or since it waits at its head. Stores a delivery, and
    * answers 202 if that is done in time; else gives the client the app's answer, or ours.
    */
   async #answer(pending: Pending, reached: Reached): Promise<void> {

@@ -50,9 +50,9 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   const { config } = await loadConfig({ file: values.config ?? null, env: io.env });
   const { admin: at, redelivery, limits } = config;
   const remark = (message: string) => io.stderr(`warning: ${message}\n`);
-  const rules = { as: 'visitor', largestRecord: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
+  const opening = { as: 'visitor', largestRecord: () => mostBytes(limits.maxHeader, routesOf(config)) } as const;
   const readPassword = (file: string) => readPasswordFile('redelivery', file);
-  const store = await openStore({ ...redelivery, ...rules, readPassword, onLoss: remark, onProblem: ignore });
+  const store = await openStore({ ...redelivery, ...opening, readPassword, onLoss: remark, onProblem: ignore });
   const isJson = values.json === true;
   const sends = redelivers(config);
   const deferred = { store, admin: localUrl(at.host, at.port), io, isJson, sends };

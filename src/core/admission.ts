@@ -111,23 +111,23 @@ function forwarded(head: Head, route: Route): Admission {
 function verified({ head, policy, at }: Applicant, route: Route): Admission {
   const query = refusedForQuery(head, route);
   if (query !== null) return byRule(query, route.path);
-  if (!allows(route, head.method)) return early(route, at, 'method_not_allowed');
+  if (!allows(route, head.method)) return byHead(route, at, 'method_not_allowed');
   const form = signatureForm(head);
   const live = policy.keyring.live(route.secrets, at);
   if (live.length === 0) {
     // Routes that an ambiguous target combines may share no secret: that is the client's mistake, so it gets no 503.
-    if (route.secrets?.length === 0) return early(route, at, form.reason ?? 'signature_mismatch');
+    if (route.secrets?.length === 0) return byHead(route, at, form.reason ?? 'signature_mismatch');
     const hint = hintOf('secrets-outside-dates', policy.keyring.whyNoneLive(route.secrets, at));
     return refusedOrReported(route, at, { reason: 'no_live_secret', hint, body: null });
   }
-  if (form.reason !== null) return early(route, at, form.reason);
+  if (form.reason !== null) return byHead(route, at, form.reason);
   const declared = declaredLength(head);
   if (declared !== null && declared > route.maxBody)
     return refused(route, 'body_too_large', { hint: largeBodyHint(route.maxBody, declared) });
   return { kind: 'read', route, live, digest: form.digest, declared };
 }
 
-const early = (route: Route, at: number, reason: Reason) => refusedOrReported(route, at, { reason, body: null });
+const byHead = (route: Route, at: number, reason: Reason) => refusedOrReported(route, at, { reason, body: null });
 
 const allows = (route: Route, method: string): boolean => route.methods === null || route.methods.includes(method);
 

@@ -48,7 +48,7 @@ export interface RequestRecord {
   readonly upstreamFailure: UpstreamFailure | null;
   /** The system's code for that failure, such as `ECONNREFUSED`, or `LOOP_DETECTED`; null if there is none. */
   readonly upstreamError: string | null;
-  /** The `bodyTag` of a delivery that the app did not take (failed, abandoned, deferred); null for other requests. */
+  /** The `bodyTag` of a delivery that the app did not take (of a refused one if that is logged); null for other requests. */
   readonly bodySha256: string | null;
   readonly client: string;
   /** The address of the client's connection: where a trusted proxy stands in front, that of the proxy. */

@@ -14,7 +14,7 @@ import { type ClientConnection, Reply } from './reply.ts';
 import type { RequestCopy } from './request-copies.ts';
 
 export interface Handler {
-  /** Called at a request's whole head: `begin` in pipeline.ts. The body goes to the `receiver` it sets, or is dropped. */
+  /** Called at a request's whole head: for the proxy `begin` in pipeline.ts. The body goes to the `receiver` it sets, or is dropped. */
   onRequest(exchange: Exchange): void;
   /** Called once a request has ended, in whatever way: runtime/services.ts records it, and logs it if its fate is known. */
   onRequestEnd(exchange: Exchange): void;

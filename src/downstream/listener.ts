@@ -181,7 +181,7 @@ export class Listener {
     }
     this.#all.add(connection);
     if (this.#tls === null) connection.open(socket);
-    else this.#tls.await(connection);
+    else this.#tls.awaitHello(connection);
   }
 
   /** Ends one connection to make room. False if each is a tunnel, or has a request that makes progress. */

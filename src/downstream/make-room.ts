@@ -42,8 +42,8 @@ export class Room {
     const ranked: Candidate[] = [];
     for (const connection of all) {
       const { since, openedAt } = connection;
-      const state = rankOf(connection, now);
-      const rank = state === null || now - openedAt >= YOUNG_MS ? state : RANKS.young;
+      const byState = rankOf(connection, now);
+      const rank = byState === null || now - openedAt >= YOUNG_MS ? byState : RANKS.young;
       if (rank !== null) ranked.push({ connection, since, rank, share: 0 });
     }
     ranked.sort((a, b) => a.rank - b.rank || a.since - b.since);

@@ -84,7 +84,7 @@ export class TlsHandshakes {
   }
 
   /** Waits for the whole ClientHello, then queues the handshake. Until it begins, the state stays `silent`. */
-  await(connection: Connection): void {
+  awaitHello(connection: Connection): void {
     const socket = connection.stream;
     const hello = new ClientHello();
     const onData = (bytes: Buffer) => {

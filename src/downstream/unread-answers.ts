@@ -46,7 +46,7 @@ export class UnreadAnswers {
     if (first === undefined) return;
     // A closing connection stays open until a look has shown whether its answer was read.
     const isStaying = unread.some(({ state, since }) => state === 'closing' && now - since >= SILENCE_MS);
-    const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unseen, this.#mostOfOne), 0);
+    const bytes = unread.reduce((sum, { progress }) => sum + Math.min(progress.unread, this.#mostOfOne), 0);
     const share = unread.length > this.#most ? bytes / this.#mostOfOne / this.#most : 0;
     if (share < LITTLE && !isStaying) return;
     const pause = Math.max(share > 1 / 2 ? PAUSE_MS : CALM_PAUSE_MS, this.#rest);
@@ -61,7 +61,7 @@ export class UnreadAnswers {
     const queues = await lookAtQueues(stream);
     const now = performance.now();
     for (const [nth, { key, progress }] of unread.entries())
-      progress.seen(written[nth] ?? 0, queues.get(key) ?? 0, now);
+      progress.recordLook(written[nth] ?? 0, queues.get(key) ?? 0, now);
     const still = unread.filter((connection) => mayLieUnread(connection, now));
     const isStalled = ({ state, progress }: Connection) => state === 'closing' && now - progress.readAt >= STALL_MS;
     for (const connection of still.filter(isStalled)) connection.reset();

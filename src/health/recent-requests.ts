@@ -58,8 +58,8 @@ export class RecentRequests {
     const reason = record.upstreamFailure ?? record.rule ?? record.reason;
     this.#groups[reason] ??= [];
     const groups = this.#groups[reason];
-    const found = groups.findIndex(({ detail }) => isSame(detail, record));
-    const [group = new Tally()] = found < 0 ? [] : groups.splice(found, 1);
+    const index = groups.findIndex(({ detail }) => isSame(detail, record));
+    const [group = new Tally()] = index < 0 ? [] : groups.splice(index, 1);
     if (groups.push(group) > GROUPS_PER_REASON) groups.shift();
     // An earlier hint stays, with its diagnosis.
     const isTold = record.hint !== null || group.detail.hint === null;

@@ -75,8 +75,8 @@ export const METRICS = {
   },
   requests_in_flight: { help: 'Requests in progress.' },
   connections: { help: 'Open connections from clients.' },
-  buffered_bytes: { help: 'Bytes of verified bodies now buffered in memory.' },
-  buffered_bytes_limit: { help: 'Bytes of verified bodies that may be buffered at once.' },
+  buffered_bytes: { help: 'Bytes of bodies now buffered in memory.' },
+  buffered_bytes_limit: { help: 'Bytes of bodies that may be buffered at once.' },
   upstream_responses_total: {
     labels: ['route', 'code'],
     help: 'Responses of the upstream, by status class; an interim response counts as 1xx.',

@@ -30,7 +30,7 @@ export class Metrics {
 
   /**
    * Called once for each request, when it has ended. It takes 0.3 µs for an accepted one; prom-client's labelled calls
-   * would take 2 µs. If a reload has removed the route meanwhile, the request counts as `unmatched`.
+   * would take 2 µs. If a reload has removed the route meanwhile, the request counts as `unmatched`, where that has such a series.
    */
   record(r: RequestRecord): void {
     const route = this.#routes.get(r.route) ?? this.#routes.get(UNMATCHED);

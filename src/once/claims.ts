@@ -108,17 +108,17 @@ export class Claims {
     this.#store().catch(ignore); // each claim tries again, and reports the problem
   }
 
-  /** Says what to do with a request; never rejects. At once where no twin is: promises would cost a tenth of a request. */
+  /** Says what to do with a request; never rejects. At once with the memory store and no twin: promises would cost a tenth. */
   claim(request: ClaimRequest): Claimed | Promise<Claimed> {
     const key = eventKey(request.head.path, request.body);
     return this.#underWay.has(key) ? this.#claimAfterTwins(key, request) : this.#claimAlone(key, request);
   }
 
   async #claimAfterTwins(key: string, request: ClaimRequest): Promise<Claimed> {
-    for (let first = this.#underWay.get(key); first !== undefined; first = this.#underWay.get(key)) {
-      first.twins ??= new Set();
-      if (first.delivers && first.twins.size >= MAX_TWINS) return REFUSE;
-      const claimed = await woken(first.twins, request);
+    for (let twin = this.#underWay.get(key); twin !== undefined; twin = this.#underWay.get(key)) {
+      twin.twins ??= new Set();
+      if (twin.delivers && twin.twins.size >= MAX_TWINS) return REFUSE;
+      const claimed = await woken(twin.twins, request);
       if (claimed !== null) return claimed;
     }
     return this.#claimAlone(key, request);
@@ -147,9 +147,9 @@ export class Claims {
     await this.#store().then((store) => store.close(), ignore);
   }
 
-  async #claimInStore(own: UnderWay, first: ClaimAnswer | Promise<ClaimAnswer>, { until, stop }: ClaimRequest) {
+  async #claimInStore(own: UnderWay, asked: ClaimAnswer | Promise<ClaimAnswer>, { until, stop }: ClaimRequest) {
     try {
-      for (let answer = await first; answer !== 'first'; answer = await (await this.#store()).claim(own.key)) {
+      for (let answer = await asked; answer !== 'first'; answer = await (await this.#store()).claim(own.key)) {
         if (answer === 'delivered') return this.#end(own, DUPLICATE);
         own.begin();
         await sleep(CHECK_EVERY_MS, undefined, { signal: stop }).catch(ignore);

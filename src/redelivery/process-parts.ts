@@ -16,7 +16,7 @@ export interface Needs {
   readonly budget: ByteBudget;
   /** Called only for routes with `once`. */
   readonly claims: () => Claims;
-  /** The store's settings: those with which it was opened, or before that the configuration's. */
+  /** The configuration's settings of the store; in queue.ts, those with which it was opened. */
   readonly storeSettings: () => Pick<StoreOptions, 'store' | 'name' | 'passwordFile' | 'readPassword' | 'maxBytes'> & {
     /** Milliseconds for which an event that is not sent by itself is kept after its window. */
     readonly keep: number;

@@ -39,13 +39,13 @@ export class Queue {
   /** Those of the leased that wait to be handled, each with a function that says what becomes of it. */
   readonly #unbegun = new Map<Leased, (next: 'handle' | 'give back') => void>();
   /** Those of the leased whose result the store is being told: meanwhile others are sent. */
-  readonly #sent = new Set<Leased>();
+  readonly #telling = new Set<Leased>();
   #nextLease: NodeJS.Timeout | undefined;
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
   readonly storing: Storing;
   /** The latest summary's entries among which `#wakeOthers` has looked. */
-  #woken: object = [];
+  #woken: readonly Entry[] | null = null;
   /** True if no store is in use, since nothing needs it, and nothing is stored. */
   #isAbsent = false;
   /** The settings of the store in use, which a reload does not change; null while none is. */
@@ -60,8 +60,8 @@ export class Queue {
     this.storeState.onChange = this.#leaseDue; // also when storing.ts has stored a delivery
     this.storing = new Storing(this.#needs, this.storeState, this.#letGo);
     const { onLoss } = this.storeState;
-    const rules = { as: 'owner', largestRecord: () => mostSendable(this.#needs), onLoss } as const;
-    this.#open = (onProblem) => open({ ...storeSettings(), ...rules, onProblem });
+    const opening = { as: 'owner', largestRecord: () => mostSendable(this.#needs), onLoss } as const;
+    this.#open = (onProblem) => open({ ...storeSettings(), ...opening, onProblem });
     this.#opened = madeOnce(() => this.#open(this.storeState.onProblem));
   }
 
@@ -199,7 +199,7 @@ export class Queue {
     const { atOnce } = this.#pace;
     const ahead = atOnce === 1 ? 1 : AHEAD * atOnce;
     // Each that is sent, and of which the store is being told, is replaced by another: twice as many at most.
-    const limit = ahead + Math.min(this.#sent.size, ahead) - this.#leased.size;
+    const limit = ahead + Math.min(this.#telling.size, ahead) - this.#leased.size;
     if (limit <= 0 || !this.sends || this.storeState.isEmpty) return Number.POSITIVE_INFINITY;
     const pause = this.#pace.notBefore - performance.now();
     if (pause > 0) return pause;
@@ -238,7 +238,7 @@ export class Queue {
     const { budget } = this.#needs;
     budget.count(memoryOf(leased));
     const onSent = () => {
-      this.#sent.add(leased);
+      this.#telling.add(leased);
       this.#beginNext();
       void this.#leaseDue();
     };
@@ -247,7 +247,7 @@ export class Queue {
     if (next === 'handle') await new LeasedEvent(leased, parts).handle().catch(this.storeState.onFailure);
     else await this.storeState.endLease(leased, { pause: 0 });
     this.#leased.delete(leased);
-    this.#sent.delete(leased);
+    this.#telling.delete(leased);
     budget.release(memoryOf(leased));
     this.#beginNext();
     void this.#leaseDue();
@@ -257,14 +257,14 @@ export class Queue {
   #beginNext(): void {
     const isOver = this.storeState.shutdown.signal.aborted || this.#pace.notBefore > performance.now();
     for (const [leased, resolve] of this.#unbegun) {
-      const begun = this.#leased.size - this.#unbegun.size - this.#sent.size;
+      const begun = this.#leased.size - this.#unbegun.size - this.#telling.size;
       if (!isOver && begun >= this.#pace.atOnce) return;
       this.#unbegun.delete(leased);
       resolve(isOver ? 'give back' : 'handle');
     }
   }
 
-  /** Sends no event that waits, since the app has taken an equal fresh one. The store still has it: storing.ts removes it. */
+  /** Gives back the event, if it waits here: the app has taken an equal fresh one. storing.ts then removes it. */
   readonly #letGo = (id: string): void => {
     for (const [leased, resolve] of this.#unbegun)
       if (leased.id === id && this.#unbegun.delete(leased)) resolve('give back');

@@ -167,8 +167,8 @@ function checkRecord(id: string, stored: AnyEvent['record'], { rules, now }: { r
   const notSent = (why: Why): Checked => ({ firstNote, route: path, why });
   if (eventId(head, body) !== id) return notSent('altered');
   const applicant = { head, policy, at: now };
-  const early = admit(applicant);
-  const admission = early.kind === 'read' ? admitBody(early, applicant, body) : early;
+  const byHead = admit(applicant);
+  const admission = byHead.kind === 'read' ? admitBody(byHead, applicant, body) : byHead;
   // A route in report mode forwards what it would otherwise refuse: nothing from the store may profit from that.
   if (admission.kind !== 'permit' || admission.permit.decision !== 'accepted') {
     return notSent(whyRefused(admission, policy.keyring.listed(routeNow?.secrets ?? null), firstNote));

@@ -33,7 +33,7 @@ const WHY = { full: 'it was full', slow: `it did not answer within ${TIME_LIMIT_
 
 export class StoreState {
   readonly #needs: StateNeeds;
-  /** The store, of SQLite or Redis, which the first call opens. */
+  /** The store, of SQLite or Redis: `#store` in queue.ts, whose first call opens it (stores/open-store.ts). */
   readonly store: () => Promise<DeferredStore>;
   /** Aborted when the process stops: then nothing is leased or tried again. */
   readonly shutdown = new AbortController();
@@ -127,7 +127,7 @@ export class StoreState {
     this.onChange();
   }
 
-  /** Resolves once the summary includes the last change, a person's as well, after a second at most. */
+  /** Resolves after a second at most: once the summary includes the last change, a person's as well, or the store fails. */
   async upToDate(): Promise<void> {
     const mayBeOld = this.summedAt > 0 && this.problem === null; // a command beside the proxy may have dropped some
     if (this.#seen === this.#changes && !mayBeOld) return;
@@ -281,7 +281,7 @@ export class StoreState {
   }
 
   async #test(): Promise<void> {
-    const store = await this.store().catch(ignore); // a test of one that could not be opened says why
+    const store = await this.store().catch(ignore); // then the second call, below, says why
     const began = performance.now();
     const problem = await (store?.test() ?? this.store()).then(() => null, textOf);
     if (performance.now() - began > TIME_LIMIT_MS) this.#slowAt = performance.now();

@@ -99,7 +99,7 @@ export class Storing {
     const { route } = delivery;
     const event = eventToStore(delivery, failure, this.#needs.storeSettings().name);
     const { id, record } = event;
-    // Admitted as it is before a sending: where it can never be sent, an answer of 202 would be worse than an error.
+    // By the same checks as before each sending: where it can never be sent, a 202 would be worse than an error.
     const admitted = admitRecord(event, this.#needs);
     if (admitted.request === null) {
       storeState.log.tell('error', 'a delivery cannot be stored', { route: route.path, why: admitted.note.failure });

@@ -38,7 +38,7 @@ export class Readiness {
    */
   async now(asks: 'if it counts' | 'always' = 'if it counts'): Promise<Probed> {
     const { services } = this.#live;
-    if (this.#counts || asks === 'always') this.#error = await services.upstream.failure(PROBE_TIMEOUT_MS);
+    if (this.#counts || asks === 'always') this.#error = await services.upstream.connectFailure(PROBE_TIMEOUT_MS);
     const probed = this.unprobed();
     if (probed.ready) this.#wasReady = true;
     return probed;
@@ -48,7 +48,7 @@ export class Readiness {
     return this.#live.ruleset.loaded.config.admin.readyNeedsUpstream;
   }
 
-  /** The readiness without asking the upstream: its last answer counts, which proxy.ts renews each 15 s at least. */
+  /** The readiness without asking the upstream: its last answer counts, which proxy.ts renews each 15 s unless the app answers. */
   unprobed() {
     const { ruleset, services } = this.#live;
     const now = Date.now();

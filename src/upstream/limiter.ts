@@ -132,15 +132,15 @@ export class UpstreamLimiter {
     }
   }
 
-  #evict(most: number, mayGo: (holder: SlotUser) => boolean): void {
-    if (most === 0) return;
+  #evict(waiting: number, mayGo: (holder: SlotUser) => boolean): void {
+    if (waiting === 0) return;
     const now = performance.now();
-    const limit = (STALL_LIMIT_MS * this.#slots) / (this.#slots + most);
+    const limit = (STALL_LIMIT_MS * this.#slots) / (this.#slots + waiting);
     const stalled = [...this.#holders]
       .filter(mayGo)
       .map((holder) => ({ holder, stalled: holder.stalledFor(now) }))
       .filter(({ stalled }) => stalled >= limit)
       .sort((a, b) => b.stalled - a.stalled);
-    for (const { holder } of stalled.slice(0, most)) holder.evict();
+    for (const { holder } of stalled.slice(0, waiting)) holder.evict();
   }
 }

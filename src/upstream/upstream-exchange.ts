@@ -60,12 +60,12 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
-    const verified = requester.from === 'client' ? 'verified' : 'deferred';
-    this.kind = permit.secret === null ? 'unverified' : verified;
+    const ofVerified = requester.from === 'client' ? 'verified' : 'deferred';
+    this.kind = permit.secret === null ? 'unverified' : ofVerified;
     this.patience = options.patience;
   }
 
-  /** Sends the request. Calls `onReached` once the answer waits at its head, or the exchange is over. */
+  /** Sends the request. `onReached` (pipeline.ts: `#answer`, or `#settle`) is called once the answer waits, or all is over. */
   send(onReached: (reached: Reached) => void): void {
     this.#onReached = onReached;
     const requester = this.#requester;

@@ -23,7 +23,7 @@ export class Upstream {
   /** The dates of the upstream's certificate where they are why it accepts no connections; else null. */
   certificate: CertificateDates | null = null;
   #closed = false;
-  #asking: Promise<string | null> | null = null;
+  #probing: Promise<string | null> | null = null;
   #released: (readonly [SlotUser, UpstreamConnection])[] = [];
 
   constructor(options: UpstreamOptions & { readonly queue: number }) {
@@ -93,17 +93,17 @@ export class Upstream {
    * then, and a lost SYN is sent again only after a second. Both have until `milliseconds`, since a handshake with a
    * far upstream takes several round trips. Concurrent callers share the two connects.
    */
-  failure(milliseconds: number): Promise<string | null> {
-    this.#asking ??= this.#connectTwice(milliseconds)
+  connectFailure(milliseconds: number): Promise<string | null> {
+    this.#probing ??= this.#connectTwice(milliseconds)
       .then(async (code) => {
         const hasWrongDates = code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID';
         this.certificate = hasWrongDates ? await this.pool.wrongDates(milliseconds) : null;
         return code;
       })
       .finally(() => {
-        this.#asking = null;
+        this.#probing = null;
       });
-    return this.#asking;
+    return this.#probing;
   }
 
   async #connectTwice(milliseconds: number): Promise<string | null> {

@@ -12,14 +12,14 @@ export class SocketProgress {
   /** Bytes that the kernel had accepted at the last call of `idleFor`. */
   #flushed = 0;
   /** Bytes that the other side had acknowledged at the last look; null before the first one. */
-  #seen: number | null = null;
+  #acknowledged: number | null = null;
   /** The `movedAt` for which a look has shown that nothing has moved since the look before it. */
   #stillFrom: number | null = null;
 
   /** Called when a request begins. `now`: milliseconds on the monotonic clock. */
   begin(now: number): void {
     this.movedAt = now;
-    this.#seen = this.#stillFrom = null;
+    this.#acknowledged = this.#stillFrom = null;
   }
 
   /** Milliseconds since bytes last moved. */
@@ -48,14 +48,14 @@ export class SocketProgress {
     const from = this.movedAt;
     const unsent = (await lookAtQueues(socket)).get(connectionKey(socket)) ?? 0;
     const seen = this.#flushed - unsent;
-    if (this.#seen === seen) this.#stillFrom = from;
-    else if (this.#seen !== null) this.movedAt = performance.now();
-    this.#seen = seen;
+    if (this.#acknowledged === seen) this.#stillFrom = from;
+    else if (this.#acknowledged !== null) this.movedAt = performance.now();
+    this.#acknowledged = seen;
   }
 }
 
 /** Bytes. While no more than this may be unread, a client counts as reading, and the kernel's queue is not read. */
-const MAX_UNSEEN = 16 * 1024;
+const MAX_UNREAD = 16 * 1024;
 
 /** Tracks how much of one connection's answers its client has read. */
 export class AnswerProgress {
@@ -73,17 +73,17 @@ export class AnswerProgress {
   }
 
   /** Bytes of answers that the client is not known to have read. */
-  get unseen(): number {
+  get unread(): number {
     return this.#connection.stream.bytesWritten - this.#read;
   }
 
   /** True if the kernel may hold much that the client has not read. */
   get mayBeUnread(): boolean {
-    return this.unseen > MAX_UNSEEN;
+    return this.unread > MAX_UNREAD;
   }
 
   /** Records a look: `written` bytes were written before it began, and the kernel still buffered `inKernel`. */
-  seen(written: number, inKernel: number, now: number): void {
+  recordLook(written: number, inKernel: number, now: number): void {
     const read = written - inKernel - this.#connection.stream.writableLength;
     this.inKernel = inKernel;
     if (read <= this.#read) return;

@@ -159,16 +159,16 @@ onLinux('So does one whose client asks again and departs.', async () => {
 
 test('Less than an eighth of what may lie unread in all is not worth a look, nor are as many as may.', async () => {
   const least = (greatestSendBuffer() * MOST) / 8 / (MOST + 1);
-  const progress = { mayBeUnread: true, unseen: least - 1, readAt: 0, inKernel: 0, seen: vi.fn() };
+  const progress = { mayBeUnread: true, unread: least - 1, readAt: 0, inKernel: 0, recordLook: vi.fn() };
   const one = { state: 'idle', since: 0, key: '', progress, stream: new Socket(), reset() {} } as unknown as Connection;
   const open = Array.from({ length: MOST + 1 }, () => one);
   const watch = (list: readonly Connection[]) => new UnreadAnswers(MOST, { list: () => list }).watch(0);
   watch(open);
-  progress.unseen = least * (MOST + 1);
+  progress.unread = least * (MOST + 1);
   watch(open.slice(1));
   await lookAtQueues({});
-  expect(progress.seen).not.toHaveBeenCalled();
-  progress.unseen = least + 1;
+  expect(progress.recordLook).not.toHaveBeenCalled();
+  progress.unread = least + 1;
   watch(open);
-  await expect.poll(() => progress.seen.mock.calls.length).toBe(open.length);
+  await expect.poll(() => progress.recordLook.mock.calls.length).toBe(open.length);
 });

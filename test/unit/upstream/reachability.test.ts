@@ -22,7 +22,7 @@ const overTls = (tls: TlsContents | null = null) => upstreamAt(`https://127.0.0.
 
 test('a connect without an answer gets another beside it, both end in time, and all who ask share the two', async () => {
   const upstream = overTls();
-  const [code, other] = await Promise.all([upstream.failure(2000), upstream.failure(2000)]);
+  const [code, other] = await Promise.all([upstream.connectFailure(2000), upstream.connectFailure(2000)]);
   expect(code).toMatch(/TIMEOUT|TIMEDOUT/);
   expect(other).toBe(code);
   await expect.poll(() => accepted.length).toBe(2);
@@ -41,7 +41,7 @@ test.each([
     if (accepted.length === 2) secure.emit('connection', accepted[answered]);
   });
   const upstream = overTls({ ca: Buffer.from(issuer.certificate) });
-  expect(await upstream.failure(10_000)).toBe(null);
+  expect(await upstream.connectFailure(10_000)).toBe(null);
   expect(accepted.length).toBe(2);
 });
 
@@ -60,6 +60,6 @@ test('the dates of a certificate are known where they are why the upstream accep
   secure.on('tlsClientError', () => {});
   server.on('connection', (socket: Socket) => secure.emit('connection', socket));
   const upstream = overTls({ ca: Buffer.from(issuer.certificate) });
-  expect(await upstream.failure(10_000)).toBe('CERT_HAS_EXPIRED');
+  expect(await upstream.connectFailure(10_000)).toBe('CERT_HAS_EXPIRED');
   expect(upstream.certificate).toEqual({ notBefore: from.getTime(), notAfter: to.getTime() });
 });
