@@ -2,14 +2,14 @@
 // file system in a file; the proxy is stopped, the file is copied, and the next one starts on the copy. Needs root and a
 // loop device, so it is a script and no test:
 //
-//   node scripts/power-cuts.ts ROUNDS [SEED]
+//   node scripts/power-cuts.ts ROUNDS [SEED [tight]]
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningProxy } from '../test/support/proxy/proxy.ts';
-import { killAtRandom } from '../test/support/redelivery/kills.ts';
+import { killAtRandom, TIGHT } from '../test/support/redelivery/kills.ts';
 
 const home = await mkdtemp(join(tmpdir(), 'entrupy-power-'));
 const [directory, image] = [join(home, 'mounted'), join(home, 'image')];
@@ -38,14 +38,16 @@ async function copyTo(file: string): Promise<void> {
   throw new Error('the disk is never quiet');
 }
 
-const [rounds = '50', seed = `${Date.now() % 1e6}`] = process.argv.slice(2);
+const [rounds = '50', seed = `${Date.now() % 1e6}`, kind] = process.argv.slice(2);
 await mkdir(directory);
 run('truncate', '--size', '64M', image);
 run('mkfs.ext4', '-q', image);
 mount();
 try {
-  const redelivery = { store: directory };
-  console.log('seed', seed, await killAtRandom({ rounds: Number(rounds), seed: Number(seed), redelivery, end: cut }));
+  const redelivery = { ...(kind === 'tight' && TIGHT), store: directory };
+  const fates = await killAtRandom({ rounds: Number(rounds), seed: Number(seed), redelivery, end: cut });
+  console.log('seed', seed, redelivery, fates);
+  if (fates.lost.length + fates.changed + fates.amiss.length > 0) process.exitCode = 1;
 } finally {
   run('umount', directory);
   await rm(home, { recursive: true });

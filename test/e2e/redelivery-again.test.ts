@@ -1,10 +1,8 @@
-// Deferred deliveries that nothing verifies now are kept and never sent. The numbers add up, whatever happens: what was
-// stored was delivered, dropped, lost or replaced, or is there. /api/status, the page and `check` tell it, and which secret
-// each needs, also when its value has become the previous one.
+// Deferred deliveries that nothing verifies now are kept and never sent. /api/status, the page and `check` tell it, and which
+// secret each needs, also when its value has become the previous one.
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { DIAGNOSES, type Diagnosis } from '../../src/health/diagnoses.ts';
 import { fileIn } from '../../src/redelivery/stores/store.ts';
@@ -15,12 +13,9 @@ import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
 import { change, edit, nextReload, reload } from '../support/proxy/reloads.ts';
 import {
-  type Answer,
   altered,
   defer,
   deferred,
-  deliver,
-  drop,
   nothingDeferred,
   recordsIn,
   redeliver,
@@ -30,96 +25,12 @@ import {
   untaken,
   untilOpen,
 } from '../support/redelivery/proxy.ts';
-import { seeded } from '../support/runner/seeded.ts';
-
-const ROUNDS = 3;
-const EACH_ROUND = 25;
-/** Fewer bodies than deliveries: equal events replace and end each other. */
-const BODIES = 30;
-/** How many events the store of the ledger has room for. */
-const ROOM = 8;
-const BROKEN: Answer = (_request, response) => {
-  response.writeHead(200, { 'Content-Length': 100 }).write('half', () => response.socket?.destroy());
-};
-const ANSWERS: readonly Answer[] = [200, 200, 500, 503, 429, 404, 'reset', BROKEN];
 
 /** How often the log has a message, those included that it counts together. */
 function told(proxy: RunningProxy, message: string): number {
   const lines = proxy.logs().filter(({ msg }) => msg === message);
   return lines.reduce((sum, { count }) => sum + (typeof count === 'number' ? count : 1), 0);
 }
-
-async function account(proxy: RunningProxy) {
-  const metrics = await proxy.metrics();
-  const result = (name: string) =>
-    metrics.get(`entrupy_proxy_redelivered_total{route="/notify",result="${name}"}`) ?? 0;
-  const answered = metrics.get('entrupy_proxy_requests_total{route="/notify",decision="deferred",reason="none"}') ?? 0;
-  const { waiting = 0, stopped = 0, expired = 0, unverified = 0 } = await deferred(proxy);
-  const late = told(proxy, 'a delivery was stored late: its client has been told of a failure');
-  const ends = ['delivered', 'dropped', 'lost', 'replaced'].map((name) => [name, result(name)] as const);
-  return {
-    stored: answered + late,
-    ended: ends.reduce((sum, [, count]) => sum + count, 0),
-    rest: waiting + stopped + expired + unverified,
-    kinds: { ...Object.fromEntries(ends), expired: result('expired') },
-  };
-}
-
-test.concurrent.for(['directory', ...(HAS_SERVERS ? ['Redis'] : [])])(
-  'what was stored in a %s adds up with what ended and what is there',
-  async (kind, { app, redeliverer, directory, redis }) => {
-    const random = seeded(7);
-    const server = kind === 'Redis' ? await redis(REDIS_OR_VALKEY) : null;
-    const place = server?.url ?? directory;
-    const proxy = await redeliverer({
-      redelivery: { store: place, name: 'ledger', maxBytes: `${4 * ROOM}KiB`, keep: '1s' },
-      config: { log: { requests: 'none' } },
-    });
-    const balance = async () => {
-      const { stored, ended, rest } = await account(proxy);
-      return stored - ended - rest;
-    };
-    // Every end once, by design: chance need not bring it.
-    app.answer = () => 500;
-    for (let at = 0; at < ROOM; at++) await defer(proxy, `event ${at}`);
-    app.answer = () => 404;
-    await redeliver(proxy);
-    await eventually(async () => (await deferred(proxy)).stopped, ROOM);
-    await untaken(app, proxy, 'needs room'); // the oldest one gives way
-    await drop(place, (await recordsIn(place))[0] ?? '');
-    app.answer = () => 200;
-    for (const at of [ROOM - 2, ROOM - 1]) await deliver(proxy, `event ${at}`); // one of them was not dropped
-    await redeliver(proxy);
-    await nothingDeferred(proxy);
-    await eventually(balance, 0);
-    // What chance brings.
-    app.answer = () => ANSWERS[Math.floor(random() * ANSWERS.length)] ?? 200;
-    for (let round = 0; round < ROUNDS; round++) {
-      const sent = Array.from({ length: EACH_ROUND }, async () => {
-        await sleep(random() * 1000);
-        await deliver(proxy, `event ${Math.floor(random() * BODIES)}`).catch(() => null); // one breaks off now and then
-      });
-      await Promise.all(sent);
-      if (round % 2 === 0) await redeliver(proxy);
-      for (const id of (await recordsIn(place)).slice(0, 2)) await drop(place, id);
-    }
-    await eventually(balance, 0); // the count of equal messages is written every ten seconds
-    // The end of all windows.
-    app.answer = () => 500;
-    await deliver(proxy, 'expires');
-    await reload(proxy, (config) => config.replace('redeliver: 1h', 'redeliver: 1s'));
-    await redeliver(proxy); // what is kept was to be so until the end of the window of before
-    await eventually(async () => (await account(proxy)).rest, 0);
-    await eventually(balance, 0);
-    const { kinds } = await account(proxy);
-    for (const [end, count] of Object.entries(kinds)) expect(count, end).toBeGreaterThan(0);
-    const lost = proxy.logs().filter(({ msg }) => msg === 'lost');
-    // A line each; the log takes back what an equal fresh one ended between line and removal.
-    const isNot = 'a deferred delivery told as lost is not: it was just replaced, or asked for';
-    await eventually(async () => lost.length - told(proxy, isNot) - ((await results(proxy, 'lost')) ?? 0), 0);
-    expect(new Set(lost.map(({ why }) => why))).toEqual(new Set(['keep', 'room']));
-  },
-);
 
 const UNVERIFIED = 'a deferred delivery cannot be verified, and is not sent';
 

@@ -1,12 +1,24 @@
-// kill -9 at random moments, of the proxy, the app or both: each delivery that got 202 arrives, byte for byte.
-import { expect, test } from 'vitest';
-import { killAtRandom } from '../support/redelivery/kills.ts';
+// kill -9 at random moments, of the proxy, the app or both: each delivery that got 202 arrives, byte for byte, or a person
+// dropped it, or a line says that it is lost; and what waited and was stored adds up with what ended and what is there.
+import { expect } from 'vitest';
+import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
+import { test } from '../support/proxy/proxied.ts';
+import { killAtRandom, TIGHT } from '../support/redelivery/kills.ts';
 
-test('twenty kills lose nothing and change nothing', async () => {
-  const seed = Date.now() % 1_000_000;
-  const fates = await killAtRandom({ rounds: Number(process.env.ROUNDS ?? 20), seed });
-  console.log('seed', seed, fates);
-  expect(fates.lost).toEqual([]);
-  expect(fates.changed).toBe(0);
-  expect(fates.promised).toBeGreaterThan(50);
-});
+const STORES = [['directory', {}], ['directory', TIGHT], ...(HAS_SERVERS ? [['Redis', TIGHT] as const] : [])] as const;
+
+test.concurrent.for(STORES)(
+  'twenty kills lose nothing unnamed in a %s with %j',
+  async ([kind, settings], { redis }) => {
+    const store = kind === 'Redis' && { store: (await redis(REDIS_OR_VALKEY)).url };
+    const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
+    const rounds = Number(process.env.ROUNDS ?? 20);
+    const fates = await killAtRandom({ rounds, seed, redelivery: { ...settings, ...store } });
+    console.log('seed', seed, kind, settings, fates);
+    expect(fates).toMatchObject({ lost: [], changed: 0, amiss: [] });
+    expect(fates.promised).toBeGreaterThan(50);
+    expect(fates.whys.length > 0).toBe(settings === TIGHT);
+    for (const [result, count] of Object.entries(fates.counted))
+      if (result !== 'lost') expect(count, result).toBeGreaterThan(0);
+  },
+);

@@ -2,9 +2,8 @@
 // test; a directory outlives its proxies, so that the next one finds what the last one stored.
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { isDirectory } from '../../../src/base/default-places.ts';
 import type { Needs } from '../../../src/redelivery/process-parts.ts';
-import { type DeferredStore, fileIn } from '../../../src/redelivery/stores/store.ts';
+import { fileIn } from '../../../src/redelivery/stores/store.ts';
 import { exchange } from '../http/raw-client.ts';
 import { request, signatureLine } from '../http/requests.ts';
 import { test as base, eventually, started, value } from '../proxy/proxied.ts';
@@ -141,17 +140,10 @@ export async function results(proxy: RunningProxy, result: string, route = '/not
 /** The store is opened beside the start. */
 export const untilOpen = (directory: string) => eventually(() => existsSync(fileIn(directory)), true);
 
-/** The ids of what is stored. */
+/** The ids of what is stored. Again if need be: a busy machine may take longer than a store's second. */
 export async function recordsIn(directory: string): Promise<string[]> {
-  return await visited(directory, idsIn);
-}
-
-/** As a person does: what is being sent, once that has ended. */
-export async function drop(directory: string, id: string): Promise<void> {
-  await visited(directory, async (store) => {
-    const [dropped] = await store.change([{ id, to: 'dropped' }]);
-    if (dropped === 'leased') throw new Error('it is being sent');
-  });
+  const { store } = await openedAt(directory, { as: 'visitor' });
+  return await waitFor(() => idsIn(store)).finally(() => store.close());
 }
 
 /** Changes what is stored, as whoever can write to the file may. Tables: event, by id, and record, by place. */
@@ -159,10 +151,4 @@ export function altered(directory: string, sql: string, ...values: readonly (str
   const database = new DatabaseSync(fileIn(directory), { timeout: patience() });
   database.prepare(sql).run(...values);
   database.close();
-}
-
-/** Again if need be: a busy machine may take longer than a store's second. */
-async function visited<T>(place: string, ask: (store: DeferredStore) => Promise<T>): Promise<T> {
-  const { store } = await openedAt(place, { name: isDirectory(place) ? '' : 'ledger', as: 'visitor' });
-  return await waitFor(() => ask(store)).finally(() => store.close());
 }

@@ -9,11 +9,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { spawnTied } from '../machine/children.ts';
 
-/** `flapping`: every other 150 ms it answers 503. A body that holds `poison` kills it. */
-type Mood = 'steady' | 'flapping';
+/** `flapping`: every other 150 ms it fails or refuses. A body that holds `poison` kills it. */
+export type Mood = keyof typeof ANSWERS;
 
 interface Arrival {
   readonly id: string;
+  readonly tag: string;
   readonly status: number;
   /** Of target, lines and body, in their bytes. */
   readonly digest: string;
@@ -29,6 +30,8 @@ export interface AppOptions {
 }
 
 const FLAP_MS = 150;
+/** What it answers, in this order. 0: half an answer. */
+const ANSWERS = { steady: [200], flapping: [200, 503, 200, 404, 200, 0], failing: [503] };
 const PROGRAM = fileURLToPath(import.meta.url);
 
 export function recordingApp({ port, recordFile, after }: AppOptions) {
@@ -75,13 +78,16 @@ export function recordingApp({ port, recordFile, after }: AppOptions) {
   };
 }
 
+/** What the id of a body's event begins with, and what the log calls `body_sha256`. */
+export const tagOf = (body: Buffer) => createHash('sha256').update(body).digest('hex').slice(0, 16);
+
 /** Independent of how either side writes a head. */
 export function digestOf(target: string, rawHeaders: readonly string[], body: Buffer): string {
   const hash = createHash('sha256').update(JSON.stringify([target, rawHeaders]));
   return hash.update(body).digest('hex');
 }
 
-function main([port, recordFile = '', mood]: readonly string[]): void {
+function main([port, recordFile = '', mood = 'steady']: readonly string[]): void {
   const server = createServer((request, response) => {
     const pieces: Buffer[] = [];
     request.on('error', () => {});
@@ -89,12 +95,14 @@ function main([port, recordFile = '', mood]: readonly string[]): void {
     request.on('end', () => {
       const body = Buffer.concat(pieces);
       const id = /"id":"([^"]+)"/.exec(body.toString('latin1'))?.[1] ?? '';
-      const status = mood === 'flapping' && Date.now() % (2 * FLAP_MS) < FLAP_MS ? 503 : 200;
       const dies = body.includes('poison');
+      const all = ANSWERS[mood as Mood];
+      const status = dies ? 0 : (all[Math.floor(Date.now() / FLAP_MS) % all.length] ?? 0);
       const digest = digestOf(request.url ?? '', request.rawHeaders, body);
-      appendFileSync(recordFile, `${JSON.stringify({ id, status: dies ? 0 : status, digest })}\n`);
+      appendFileSync(recordFile, `${JSON.stringify({ id, tag: tagOf(body), status, digest })}\n`);
       if (dies) process.exit(1);
-      response.writeHead(status).end('ok');
+      if (status > 0) response.writeHead(status).end('ok');
+      else response.writeHead(200, { 'Content-Length': 100 }).write('half', () => request.socket.destroy());
     });
   });
   server.listen(Number(port), '127.0.0.1', () => process.stdout.write('listening\n'));
