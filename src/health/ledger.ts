@@ -27,7 +27,7 @@ export const KINDS = ['reported', 'untaken', 'claims', 'unsigned', 'turnedAway',
 export type Kind = (typeof KINDS)[number];
 
 export class Ledger {
-  senders = new Senders();
+  readonly senders = new Senders();
   /** Those that a reload has removed, too. */
   readonly all = new Map<string, RouteLedger>();
   /** The routes that may have an open cause: of a thousand, each delivery must not ask all. */
@@ -47,8 +47,6 @@ export class Ledger {
   >;
   /** The last claims, and of other kinds those before the first acceptance: each new sender shows what of them were deliveries. */
   readonly #again = new Set<{ readonly kind: Kind; readonly isDelivery: () => boolean }>();
-  /** Since when, and since what, none was accepted that came before the first acceptance. */
-  began = { at: 0, what: 'the start' };
   /** Deliveries since the start that may be lost. */
   lost = 0;
   /** When the app last took one, also at a later sending, on whichever route. */
@@ -73,6 +71,9 @@ export class Ledger {
     return this.#failing.size > 0;
   }
 
+  /** What came on a route that a reload has removed would now come where none matches. */
+  routeNow = (route: string): string => (this.isGone(route) ? UNMATCHED : route);
+
   of(route: string): RouteLedger {
     return entryOf(this.all, route, newRoute);
   }
@@ -82,12 +83,6 @@ export class Ledger {
     this.#table = table;
     this.#configured = new Map(table.all.map((route) => [route.path, route]));
     this.#verified = table.all.flatMap(({ path, action }) => (action === 'verify' && path !== UNMATCHED ? path : []));
-    // Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
-    if (this.senders.areOnlyOutside(this.#configured)) {
-      this.senders = new Senders();
-      this.#again.clear();
-      this.began = { at: now, what: 'a reload changed its route' };
-    } else this.senders.keepOnly(this.#configured);
     for (const [route, known] of this.all)
       if (this.isGone(route) && known.lost(now) === 0 && this.all.delete(route)) this.#failing.delete(route);
     for (const kind of Object.values(this.tallies))
@@ -105,8 +100,8 @@ export class Ledger {
   }
 
   #recordUnverified(record: RequestRecord, now: number): Diagnosis | null {
-    const { decision, reason, userAgent, renamedHeader, route } = record;
-    if (isProven(record) && userAgent !== PROBE_AGENT) this.senders.prove(record, route);
+    const { decision, reason, userAgent, renamedHeader } = record;
+    if (isProven(record)) this.senders.prove(record);
     const ofLook = this.senders.routeOf(record, now);
     if (ofLook === null && !isSigned(record)) this.senders.share(record);
     if (decision === 'rejected' || decision === 'reported') {
@@ -123,9 +118,7 @@ export class Ledger {
   /** Called once for each delivery, when its fate is known. */
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
-    // A delivery under way while a reload removed its route would come where none is now.
-    if (this.senders.accept(record, this.isGone(route) ? UNMATCHED : route, now))
-      for (const one of this.#again) if (one.isDelivery()) this.#again.delete(one);
+    if (this.senders.accept(record, now)) for (const one of this.#again) if (one.isDelivery()) this.#again.delete(one);
     const known = this.of(route);
     known.fates[fate]++;
     if (this.hasEpisode(now)) this.#pass(record, now);
@@ -245,7 +238,7 @@ export class Ledger {
     const route = this.#routeOf(detail);
     const isAstray = route === '' || wentAstray({ route, path, reason, rule });
     const own = isAstray ? (this.senders.places.find(path)?.route ?? mostAlike(path, this.#verified) ?? ofLook) : route;
-    this.#bad(own, detail, reason === 'none' ? 'turnedAway' : 'refused', at);
+    this.#bad(this.routeNow(own), detail, reason === 'none' ? 'turnedAway' : 'refused', at);
   }
 
   /** The route of a request, or of its path: what breaks a rule has no route yet. */

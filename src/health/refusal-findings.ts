@@ -22,7 +22,8 @@ const isRoom = (id: Diagnosis) => DIAGNOSES[id].subject === 'room' || id === 'up
 export function* refusalFindings(input: Input): Findings {
   const { ledger, now } = input;
   // Where a cause is open, it tells what comes in place of deliveries that have stopped.
-  const stopped = ledger.senders.stopped(now).filter(({ route }) => ledger.of(route).causes(now).size === 0);
+  const isOpen = ({ route }: Known) => ledger.of(ledger.routeNow(route)).causes(now).size > 0;
+  const stopped = ledger.senders.stopped(now).filter((one) => !isOpen(one));
   for (const one of stopped) yield suspected(one, input);
   for (const kind of KINDS) yield* unproven(kind, stopped, input);
   for (const [path, tally] of ledger.unverified) if (!ledger.isGone(path)) yield unverified(path, tally, input);
@@ -43,7 +44,7 @@ function* unproven(kind: Kind, stopped: readonly Known[], input: Input): Finding
   const mayBe =
     isClaim || ((kind === 'unsigned' || kind === 'turnedAway') && (isMany || all.some(({ id }) => isRoom(id))));
   for (const { route, id, tally } of all) {
-    const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
+    const isEarly = mayBe && ledger.senders.accepted === 0;
     const told = besides.filter(({ suspects }) => diagnosisOf(suspects.detail) === id);
     const others = told.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && isClaim ? tally.total : tally.ofDay(now) - others;
@@ -60,7 +61,7 @@ function early({ kind, isMany, id, route, tally, amount }: Told, input: Input): 
   const which = !isRequest ? '' : kind === 'claims' ? 'with a signature ' : 'without a signature that was read ';
   const where = detail.path === '' ? '' : ` on ${named(route, facts, detail)}`;
   const what = manyOf(tally, `${which}${refused(detail, amount)}${where}`, input, amount);
-  const message = `No ${ledger.lastTaken > 0 ? 'fresh ' : ''}delivery was accepted since ${ledger.began.what}; ${what}.`;
+  const message = `No ${ledger.lastTaken > 0 ? 'fresh ' : ''}delivery was accepted since the start; ${what}.`;
   return finding(kind === 'claims' && isMany ? 'failed' : 'warning', id, message, configured(route, input));
 }
 
@@ -115,7 +116,7 @@ function suspected({ route, lastAccepted, suspected, suspects }: Known, input: I
   const begin = `No delivery to ${named(route, input.facts, suspects.detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
   const others = manyOf(suspects, 'that may be deliveries were refused', input, suspected);
   const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;
-  return finding('warning', suspects.diagnosis, message, route);
+  return finding('warning', suspects.diagnosis, message, input.ledger.routeNow(route));
 }
 
 /** Failed only if no delivery was ever verified, and no route was chosen: any stranger can send a signature. */

@@ -127,8 +127,8 @@ export class RouteLedger {
   readonly losses: { readonly id: Diagnosis; readonly end: LostEnd; readonly counts: Counts }[] = [];
   lastLoss = Number.NaN;
   readonly #causes = new Map<Diagnosis, Cause>();
-  /** How many tries met what since the first open cause began: null for good ones. A map for each `at` took twice the memory. */
-  #counts: { readonly at: number; readonly met: Cause | null; times: number }[] = [];
+  /** How many tries met what while a cause was open: null for good ones. A map for each `at` took twice the memory. */
+  readonly #counts: { readonly at: number; readonly met: Cause | null; times: number }[] = [];
   lastTry = Number.NaN;
   /** Failed in a row up to now, also of one event, and when the second of them was known. */
   run = 0;
@@ -228,9 +228,7 @@ export class RouteLedger {
   /** The open causes, none of them over. */
   causes(now: number): ReadonlyMap<Diagnosis, Cause> {
     for (const [diagnosis, one] of this.#causes) if (isOver(one, now)) this.#causes.delete(diagnosis);
-    if (this.#causes.size > 0 || this.#counts.length === 0) return this.#causes;
-    this.#counts = [];
-    this.run = 0;
+    if (this.#causes.size === 0) this.run = 0;
     return this.#causes;
   }
 

@@ -9,8 +9,6 @@ import { COMPARED, copied, type Detail, Tally } from './tallies.ts';
 import { DAY, QUARTER } from './times.ts';
 
 const KEPT = 16;
-/** Acceptances, over a day at least, after which their pauses say how long a sender is silent. */
-const ENOUGH = 8;
 const MANY_SUSPECTS = 3;
 
 type Address = 'client' | 'connectionAddress';
@@ -27,14 +25,14 @@ export class Senders {
   accepted = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. True if its sender is a new one. */
-  accept(record: RequestRecord, route: string, now: number): boolean {
+  accept(record: RequestRecord, now: number): boolean {
     this.accepted++;
-    this.places.add(placeOf(record), '', route).accept(now);
-    return this.prove(record, route, now);
+    this.places.add(placeOf(record), '', record.route).accept(now);
+    return this.prove(record, now);
   }
 
   /** Called for a refused request, too, that only a holder of a secret of ours can have sent: its look is a sender's. */
-  prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string, at?: number): boolean {
+  prove({ userAgent, contentType, client, connectionAddress, route }: RequestRecord, at?: number): boolean {
     const isNewLook = this.#looks.add(userAgent, contentType, route).accept(at);
     const isNewClient = this.#clients.add(client, '', route).accept(at);
     return this.connections.add(connectionAddress, '', route).accept(at) || isNewLook || isNewClient;
@@ -60,11 +58,11 @@ export class Senders {
 
   /** Called for what was refused and is no delivery: it may be one, if deliveries from there or to there have stopped. */
   suspect(record: Looks & Detail, diagnosis: Diagnosis, now: number): void {
-    const { client, connectionAddress, userAgent, contentType, method } = record;
+    const { client, connectionAddress, userAgent, contentType } = record;
     const from = isUnread(record) ? this.connections.find(connectionAddress) : this.#clients.find(client);
     const like = isSigned(record) ? this.#looks.find(userAgent, contentType) : from;
     like?.suspects.add(diagnosis, record, now);
-    if (method === 'POST' && !isSigned(record)) this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
+    if (!isSigned(record)) this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
   }
 
   /** The suspects of each route on which, or from an address from which, deliveries have stopped. */
@@ -91,17 +89,6 @@ export class Senders {
     const { connectionAddress, reason, hint } = record;
     const isFronts = reason === 'none' || reason === 'header_too_large' || hint?.fromFront === true;
     return isUnread(record) && isFronts ? this.connections.find(connectionAddress) : undefined;
-  }
-
-  /** What came on a route that a reload has removed would now come where none matches. */
-  keepOnly(routes: ReadonlyMap<string, unknown>): void {
-    for (const { all } of [this.#looks, this.#clients, this.places, this.connections])
-      for (const known of all) if (known.route !== '' && !routes.has(known.route)) known.route = UNMATCHED;
-  }
-
-  /** True if all deliveries came on routes other than these. */
-  areOnlyOutside(routes: ReadonlyMap<string, unknown>): boolean {
-    return this.accepted > 0 && this.#looks.all.every(({ route }) => !routes.has(route));
   }
 }
 
@@ -131,7 +118,7 @@ export class Known {
   #accepted = 0;
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
-  #longestPause = 0;
+  #longestPause = QUARTER / 3;
   /** Of an address: when a handshake failed as a check's does, and whether one did shortly before the last acceptance. */
   checkedAt = Number.NaN;
   hasChecks = false;
@@ -178,12 +165,10 @@ export class Known {
     return this.hasMore && this.hasStopped(now);
   }
 
-  /** True once nothing was accepted for much longer than ever before, and suspects came: then they may be deliveries. */
+  /** True once nothing was accepted for much longer than ever in a day or more, and suspects came: they may be deliveries. */
   hasStopped(now: number): boolean {
-    const silence = now - this.lastAccepted;
-    const isKnown = this.#accepted >= ENOUGH && this.lastAccepted - this.#firstAccepted >= DAY;
-    const isSilent = isKnown && silence > QUARTER && silence > 3 * this.#longestPause;
-    return isSilent && this.suspected >= MANY_SUSPECTS;
+    const isKnown = this.lastAccepted - this.#firstAccepted >= DAY;
+    return isKnown && now - this.lastAccepted > 3 * this.#longestPause && this.suspected >= MANY_SUSPECTS;
   }
 }
 

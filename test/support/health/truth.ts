@@ -50,7 +50,7 @@ class Pauses {
   accepted = 0;
   #first = Number.NaN;
   last = Number.NaN;
-  longest = 0;
+  longest = 5 * MINUTE;
   /** Refusals of deliveries that nothing proves, since the last acceptance and before it. */
   suspects = 0;
   before = 0;
@@ -65,9 +65,7 @@ class Pauses {
 
   /** True once deliveries have stopped, as far as their pauses tell. */
   haveStopped(at: number): boolean {
-    const silence = at - this.last;
-    const isKnown = this.accepted >= 8 && this.last - this.#first >= DAY;
-    return isKnown && silence > 15 * MINUTE && silence > 3 * this.longest;
+    return this.last - this.#first >= DAY && at - this.last > 3 * this.longest;
   }
 }
 
@@ -110,17 +108,12 @@ export class Truth {
   readonly pauses = new Pauses();
   readonly ofAddress = new Map<string, Pauses>();
 
-  /** After a reload that gave the route another path: its outcomes begin anew. */
-  withoutRoute(): Truth {
-    const { lastLoss, waiting, hasUnknowable, claims } = this;
-    return Object.assign(new Truth(), { lastLoss, waiting, hasUnknowable, claims });
-  }
-
   /** Of another route, which the senders use from now on. */
   ofOther(): Truth {
     const { looks, addresses, shared, accepted, pauses, ofAddress, refusedSince, lastUnknowable } = this;
     const known = { looks, addresses, shared, accepted, pauses, ofAddress, refusedSince, lastUnknowable };
-    return Object.assign(this.withoutRoute(), known);
+    const { lastLoss, waiting, hasUnknowable, claims } = this;
+    return Object.assign(new Truth(), known, { lastLoss, waiting, hasUnknowable, claims });
   }
 
   /** One was accepted on another route. `isLeft`: none is verified on this one any more. */
@@ -252,13 +245,8 @@ export class Truth {
     this.#run(at);
     this.lastBad = this.outcomes.length - 1;
     const never = Number.POSITIVE_INFINITY;
-    const known = this.faults.get(fault) ?? {
-      first: this.lastBad,
-      badBefore: this.bad,
-      hasEarlier,
-      third: never,
-      tenth: never,
-    };
+    const { lastBad: first, bad: badBefore } = this;
+    const known = this.faults.get(fault) ?? { first, badBefore, hasEarlier, third: never, tenth: never };
     this.faults.set(fault, known);
     this.bad++;
     const events = new Set(this.outcomes.slice(known.first).map((one) => (one.isBad ? one.startedAt : 0)));
@@ -350,10 +338,11 @@ export class Truth {
     return all.length - (first === undefined ? 0 : all.indexOf(first));
   }
 
-  /** The share of bad ones in the last quarter of an hour, or in the last hundred if those are more, since it began. */
+  /** The share of bad ones in the last quarter of an hour, or in the last hundred or ten seconds if those are more, since it began. */
   longShare(now: number): number {
     const since = this.outcomes.slice(this.began);
-    const from = since.findIndex(({ at }) => now - at < 15 * MINUTE);
+    const end = Math.min(now, (since.at(-1)?.at ?? now) - 10_000 + 15 * MINUTE);
+    const from = since.findIndex(({ at }) => end - at < 15 * MINUTE);
     const long = since.slice(Math.min(from < 0 ? since.length : from, Math.max(0, since.length - 100)));
     return long.length < 100 ? 1 : long.filter(({ isBad }) => isBad).length / long.length;
   }
