@@ -9,7 +9,7 @@ import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../sr
 import { PROBE_AGENT } from '../../../src/core/permit.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
 import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
-import type { ApiStatus } from '../../../src/health/health.ts';
+import { type ApiStatus, Health } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
 import { RouteLedger } from '../../../src/health/route-ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
@@ -329,9 +329,7 @@ test('what was sent where no route takes it is told of the route whose deliverie
 
 test('of a route that a reload has removed only its losses are told, with its path, as the counters have it', () => {
   const after = (...came: readonly RequestRecord[]) => {
-    const { advice } = judgedAfter([...came, tableOf(['/hooks'])], {
-      routes: [{ ...NOTIFY, path: '/hooks' }],
-    });
+    const { advice } = judgedAfter([...came, tableOf(['/hooks'])], { routes: [{ ...NOTIFY, path: '/hooks' }] });
     const why = (message: string) => /no delivery since the start|a reload has removed/.exec(message)?.[0];
     return advice.map(({ id, route, message }) => [id, route, why(message)]);
   };
@@ -411,12 +409,7 @@ test('of what is failed, deliveries that are lost come before those that wait, a
   const waits = [3, 6].map((deliveries, nth) => ({ route: ['/kept', '/b'][nth] ?? '', deliveries, end: NOW + HOUR }));
   const { advice } = judgedAfter([...times(3, failing('/kept', true)), ...times(3, failing('/notify', false)), 12], {
     routes: ['/kept', '/notify'].map((path) => ({ ...NOTIFY, path })),
-    deferred: {
-      ...DEFERRED,
-      waiting: 9,
-      routes: ['/kept'],
-      waits,
-    },
+    deferred: { ...DEFERRED, waiting: 9, routes: ['/kept'], waits },
     lastReload: { ok: false, at: NOW, error: 'line 3', refused: true },
   });
   expect(advice.map(({ id, state, route }) => [id, state, route])).toEqual([
@@ -519,6 +512,7 @@ test('the last one that the app took is any, also one that was sent again', () =
   expect(said(accepted(), unknown)).toMatch(
     / took the last delivery 0 s ago \(.*\); since a fresh one 1 request was refused that may be deliveries: a sender/,
   );
+  expect(said(accepted(), unknown, accepted())).toMatch(/^All is well/);
 });
 
 test('a change since the last refusal is told as that, and one before it is not denied', () => {
@@ -602,8 +596,9 @@ test('what came on routes that reloads have removed is kept for a day', () => {
   for (let nth = 0; nth < 9; nth++) {
     ledger.keepOnly(tableOf([`/${nth}`]), nth * 26 * HOUR);
     ledger.record(refused({ route: `/${nth}` }), nth * 26 * HOUR);
+    ledger.of(`/${nth}`);
   }
-  expect([...ledger.tallies.claims.keys()]).toEqual(['/8']);
+  expect([...ledger.tallies.claims.keys(), ...ledger.all.keys()]).toEqual(['/8', '/8']);
 });
 
 const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress: '192.0.2.44' } as const;
@@ -675,6 +670,9 @@ test('who left at once says nothing of the app', () => {
 test('an app that answers what its senders left is slow', () => {
   const left = accepted({ status: 499, reason: 'client_closed', upstreamMs: 3000, departedMs: 2000, fate: 'taken' });
   expect(headOf(judgedAfter(times(5, left))).slice(0, 2)).toEqual(['warning', 'slow-app']);
+  const health = new Health(() => 5000);
+  for (const upstreamMs of Array(5).fill(1700)) health.deliver({ ...accepted({ upstreamMs }), fate: 'taken' });
+  expect(health.judge(factsOf()).advice[0]?.id).toBe('slow-app'); // nearer to its end than to its begin
 });
 
 test('a probe that the app did not take stays told beside what is wrong, until it takes one', () => {
@@ -807,7 +805,8 @@ test('a cause beside an older one is judged since its own first, also where a go
   const came = [...drops, first, 1, ...times(9, accepted(), 1, accepted(), 1, fails, 1)];
   expect(headOf(judgedAfter(came)).slice(0, 2)).toEqual(['failed', 'app-fails']);
   const soon = [...drops, accepted(), 3, ...times(4, fails, 0.1, accepted(), 0.1), 12];
-  expect(headOf(judgedAfter(soon)).slice(0, 2)).toEqual(['failed', 'app-fails']);
+  const burst = [accepted(), ...times(14, fails, 0.1, ...times(2, accepted(), 0.1)), 100, accepted()]; // all count, or none
+  for (const all of [soon, burst]) expect(headOf(judgedAfter(all)).slice(0, 2)).toEqual(['failed', 'app-fails']);
 });
 
 test('what other processes took ends a row, too, and the last that is lost is one of those that are', () => {
@@ -879,12 +878,18 @@ test('nothing follows from a secret’s problem that began before it, or on a ro
 
 test('deliveries have stopped only where their pauses of a day are known: a first quiet night warns of nothing', () => {
   const unsigned = refused({ reason: 'missing_signature', signed: false, event: '', userAgent: 'curl/8' });
-  const said = (hours: number) =>
-    judgedAfter([...times(hours * 4 + 1, accepted(), 900), ...times(5, unsigned, 1800)]).advice.map(
-      ({ state, id }) => `${state} ${id}`,
+  const said = (hours: number, after: readonly Coming[], pause = 900, ...beside: readonly Coming[]) =>
+    judgedAfter([...times((hours * 3600) / pause + 1, accepted(), ...beside, pause), ...after]).advice.map(
+      ({ state, id, message }) => `${state} ${id} ${message.split('longer than ever').length - 1}`,
     );
-  expect(said(3)).toEqual(['ok all-is-well', 'note no-signature']);
-  expect(said(25)).toEqual(['warning signature-dropped']); // and not beside it as known to be no delivery
+  const calm = ['ok all-is-well 0', 'note no-signature 0'];
+  expect(said(3, times(5, unsigned, 1800))).toEqual(calm);
+  expect(said(25, times(5, unsigned, 1800))).toEqual(['warning signature-dropped 1']); // and in no note beside it
+  // Nor do two, or a pause of less than a quarter of an hour, or what came before, or as much beside deliveries.
+  expect(said(25, times(2, unsigned, 3600))).toEqual(calm);
+  expect(said(25, times(5, unsigned, 120), 60)).toEqual(calm);
+  const other = { ...unsigned, ...stranger };
+  for (const after of [[9000], times(9, other, 900)]) expect(said(25, after, 900, other)).toEqual(calm);
 });
 
 test('a route is red no longer than one that still fails as often would take so many in a row by chance', () => {
@@ -897,6 +902,8 @@ test('a route is red no longer than one that still fails as often would take so 
     [12, 9],
   ] as const)
     expect([said(bad, good - 1), said(bad, good, 59), said(bad, good)]).toEqual(['failed', 'failed', 'warning']);
+  const slow = [...times(8, ...times(7, accepted(), 300), fails, 300, 'look'), ...times(22, accepted(), 300)];
+  expect(headOf(judgedAfter([...times(3, fails, 300, 'look'), ...slow]))[0]).toBe('failed');
 });
 
 test('an outage that ended is red until as many good ones came as were lost, and says so before the first', () => {
@@ -952,6 +959,8 @@ test('what was refused is red no more once a reload may have ended it, until one
     judgedAfter([accepted(), ...times(3, one), 12, ...since], { reloads: [NOW - 6000] }).advice[0]?.state;
   for (const one of [refused(), refused({ reason: 'body_too_large', status: 413 })])
     expect([said(one, 6), said(one, 6, one, 1)]).toEqual(['warning', 'failed']);
+  for (const look of [{ userAgent: 'Entrupy/1.2' }, { contentType: 'application/json; charset=utf-8' }])
+    expect(said(refused(), 6, refused(look), 1)).toBe('failed'); // another version is no other sender
   expect(said(accepted({ status: 500, upstreamStatus: 500 }), 6)).toBe('failed');
 });
 
@@ -1037,10 +1046,12 @@ test('what has only the look of deliveries, or only their address that others sh
   const moved = (nth: number) => ({ client: `198.51.100.${nth}` });
   expect(told(moved, stranger, 15)).toEqual(['warning', 'another-secret']);
   expect(told(moved, stranger, 40)).toEqual(['failed', 'another-secret']);
+  expect(told(moved, { ...refused(), ...moved(0) }, 40)).toEqual(['warning', 'another-secret']); // as many came before
   const large = () => unread;
   expect(told(large, stranger, 15)).toEqual(['failed', 'large-head']);
   expect(told(large, {}, 15)).toEqual(['warning', 'large-head']);
   expect(told(large, {}, 40)).toEqual(['failed', 'large-head']);
+  expect(headOf(judgedAfter(times(3, unread)))[0]).toBe('warning'); // before the first, too
 });
 
 test('an event whose tries lie within each other came back to us, whatever answered', () => {
@@ -1122,6 +1133,8 @@ test('what report mode lets pass is told also where deliveries elsewhere have st
 
 test('who signs with a secret outside its dates is named, whatever User-Agent it claims', () => {
   const of = hint('expired-secret', 'it was signed with old, which has expired', 'old');
+  const probe = refused({ ...stranger, userAgent: PROBE_AGENT });
+  expect(judgedAfter([accepted(), ...times(3, probe), accepted()]).advice[0]?.id).toBe('all-is-well');
   for (const userAgent of ['curl/8', PROBE_AGENT]) {
     const signs = refused({ ...stranger, userAgent, hint: of, reason: 'expired_secret' });
     const [first] = judgedAfter([accepted(), signs]).advice;
