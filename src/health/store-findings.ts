@@ -11,7 +11,6 @@ const MOST_WHYS = 3;
 /** The fate of a delivery that was turned away is known once the store has answered, which takes it ten seconds at most. */
 const LATEST = 11 * SECOND;
 const FEW = 3;
-/** Of `redelivery.maxBytes`. */
 const NEARLY_FULL = 0.9;
 
 export function* storeFindings(input: Input): Findings {

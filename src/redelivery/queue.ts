@@ -79,7 +79,6 @@ export class Queue {
     return this.inUse !== null;
   }
 
-  /** True if a route has `redeliver` now. */
   get sends(): boolean {
     return windowOf(this.#needs.policy(), null) !== null;
   }
