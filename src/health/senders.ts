@@ -33,9 +33,9 @@ export class Senders {
 
   /** Called for a refused request, too, that only a holder of a secret of ours can have sent: its look is a sender's. */
   prove({ userAgent, contentType, client, connectionAddress, route }: RequestRecord, at?: number): boolean {
+    this.connections.add(connectionAddress, '', route).accept(at);
     const isNewLook = this.#looks.add(userAgent, contentType, route).accept(at);
-    const isNewClient = this.#clients.add(client, '', route).accept(at);
-    return this.connections.add(connectionAddress, '', route).accept(at) || isNewLook || isNewClient;
+    return this.#clients.add(client, '', route).accept(at) || isNewLook;
   }
 
   /** Of an address that sends deliveries; before the first acceptance of any. Scanners later must not make us forget one. */

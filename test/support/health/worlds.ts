@@ -240,18 +240,15 @@ const anyWorld: fc.Arbitrary<World> = fc.record({
 });
 
 type Part = readonly [begin: number, length: number, share: number, clump?: number];
+type Parts = readonly Part[];
 
 /** What few worlds have, although a rule is for it: the faults, by their parts, and the rest of the world. */
 interface Rare {
-  readonly parts: readonly Part[];
+  readonly parts: Parts;
   readonly kinds: readonly FaultName[];
   readonly world: Partial<World>;
 }
-const rare = (world: Partial<World>, kinds: readonly FaultName[], ...parts: readonly Part[]) => ({
-  parts,
-  kinds,
-  world,
-});
+const rare = (world: Partial<World>, kinds: Rare['kinds'], ...parts: Parts) => ({ parts, kinds, world });
 const ALONE = { strangers: 'none', report: false, restart: false, reload: 'none' } as const;
 const FRESH = { ...ALONE, redeliver: false } as const;
 const STORED = { ...ALONE, redeliver: true } as const;

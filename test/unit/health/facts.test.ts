@@ -1160,6 +1160,16 @@ test('what was refused of a sender that is not known yet counts as lost once it 
   const came = (amount: number) => [accepted(), ...times(amount, refused({ client }), accepted())];
   const lost = (amount: number) => judgedAfter([...came(amount), accepted({ client })]).lost.refused;
   expect([lost(10), lost(40), judgedAfter(came(10)).lost.refused]).toEqual([10, 16, 0]);
+  // Each once, though another new one comes; and of what only an address shows, none: a full door turns all away alike.
+  const away = times(3, refused({ reason: 'malformed_signature', event: '', client }), { address: client });
+  const next = [accepted({ client, connectionAddress: client }), accepted({ client: '192.0.2.78' })];
+  expect(judgedAfter([accepted(), ...away, ...next]).lost).toMatchObject({ refused: 3, turnedAway: 0 });
   const late = [accepted(), ...times(3, refused({ client })), ...times(360, accepted(), 10), accepted({ client })];
   expect(judgedAfter(late).advice[0]).toMatchObject({ state: 'warning', id: 'deliveries-lost' });
+  const fails = times(3, accepted({ status: 500, upstreamStatus: 500 }), 20);
+  const beside = judgedAfter([accepted(), ...times(3, refused({ client })), 20, ...fails, accepted({ client })]);
+  expect(beside.advice.map(({ id }) => id)).toEqual(['app-fails']);
+  expect(beside.advice[0]?.follows[0]?.message).toContain(', the last one 20 s ago ');
+  const [was, is] = [refused({ userAgent: 'Hooks/2' }), accepted({ userAgent: 'Hooks/2' })]; // from a known address
+  expect(judgedAfter([accepted(), was, is]).lost.refused).toBe(1);
 });
