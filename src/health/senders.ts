@@ -62,7 +62,7 @@ export class Senders {
     const from = isUnread(record) ? this.connections.find(connectionAddress) : this.#clients.find(client);
     const like = isSigned(record) ? this.#looks.find(userAgent, contentType) : from;
     like?.suspects.add(diagnosis, record, now);
-    if (!isSigned(record)) this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
+    this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
   }
 
   /** The suspects of each route on which, or from an address from which, deliveries have stopped. */

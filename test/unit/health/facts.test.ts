@@ -889,6 +889,7 @@ test('deliveries have stopped only where their pauses of a day are known: a firs
   const calm = ['ok all-is-well 0', 'note no-signature 0'];
   expect(said(3, times(5, unsigned, 1800))).toEqual(calm);
   expect(said(25, times(5, unsigned, 1800))).toEqual(['warning signature-dropped 1']); // and in no note beside it
+  expect(said(25, [...times(5, refused(stranger), 1800), 200_000])).toEqual(['warning another-secret 1']);
   // Nor do two, or a pause of less than a quarter of an hour, or what came before, or as much beside deliveries.
   expect(said(25, times(2, unsigned, 3600))).toEqual(calm);
   expect(said(25, times(5, unsigned, 120), 60)).toEqual(calm);
