@@ -75,12 +75,11 @@ export class Senders {
 
   /** The route on which what was refused would have been a delivery; null if it is none. An unsigned one must be a POST. */
   routeOf(record: Looks, now: number): string | null {
-    const { userAgent, contentType, client, method } = record;
     const from = this.connectionOf(record);
     if (from !== undefined) return from.isShared(record) && !from.isMissed(now) ? null : from.route;
-    const isKnown = this.#clients.find(client) !== undefined;
-    if (!(isKnown && method === 'POST') && !isSigned(record)) return null; // mostly so: then no look is read
-    const look = this.#looks.find(userAgent, contentType);
+    const isKnown = this.#clients.find(record.client) !== undefined;
+    if (!(isKnown && record.method === 'POST') && !isSigned(record)) return null; // mostly so: then no look is read
+    const look = this.#looks.find(record.userAgent, record.contentType);
     return isKnown || look?.isMissed(now) === true ? (look?.route ?? null) : null;
   }
 

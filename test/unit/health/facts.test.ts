@@ -344,7 +344,7 @@ test('of a route that a reload has removed only its losses are told, with its pa
   expect(after(refused())).toMatchObject([['another-secret', null, undefined]]);
 });
 
-test('of a thousand routes a delivery reads only its own, and of a long path no judgement asks for the route', () => {
+test('a delivery reads its own route of a thousand, nobody the look of a forwarded GET, and no judgement routes a long path', () => {
   const ledger = new Ledger();
   const read = new Set<string>();
   const deliver = (path: string) => ledger.deliver({ ...accepted({ route: path, path }), fate: 'taken' }, 1);
@@ -358,6 +358,10 @@ test('of a thousand routes a delivery reads only its own, and of a long path no 
   }
   deliver('/7');
   expect([...read]).toEqual(['/7']);
+  const get = (of: RequestRecord, name: keyof RequestRecord) => read.add(name) && of[name];
+  const passed = accepted({ decision: 'forwarded', fate: 'none', method: 'GET', signed: false, event: '' });
+  ledger.record(new Proxy(passed, { get } as ProxyHandler<RequestRecord>), 2);
+  expect(read.has('contentType')).toBe(false);
   const asked = (path: string) => {
     const table = tableOf(['/hooks'], 'verify');
     const routeFor = vi.spyOn(table, 'routeFor');
