@@ -70,7 +70,10 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
     const closes = round % 5 === 4;
     const before = await tagsAt(place);
     const proxy = await start();
-    const fresh = Array.from({ length: EACH_ROUND }, (_, at) => deliveryOf(`r${round}-${at}`, random));
+    if (closes) await become('failing', proxy);
+    const fresh = Array.from({ length: closes ? EACH_ROUND / 2 : EACH_ROUND }, (_, at) =>
+      deliveryOf(`r${round}-${at}`, random),
+    );
     for (const delivery of fresh) sent.set(delivery.tag, delivery);
     const again = [...before].flatMap((tag) => sent.get(tag) ?? []).slice(0, 5);
     const answered = new Set<string>();
@@ -100,7 +103,6 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
 
   /** Some expire and are kept, a person drops some and asks for the others: then the ledger closes. */
   async function close(proxy: RunningProxy, before: number): Promise<void> {
-    await become('failing', proxy);
     await eventually(proxy, async () => ((await account(proxy)).results.expired ?? 0) > 0);
     for (const tag of await dropSome(place).catch(() => [])) dropped.add(tag);
     await become('flapping', proxy);
@@ -123,6 +125,10 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
     await drained(last, place).finally(() => last.stop());
     note(last);
     const copies = Map.groupBy(taken(), ({ tag }) => tag);
+    const remembered = new Set((await visited(place, (store) => store.losses())).map(({ id }) => bodyTag(id)));
+    for (const tag of remembered.symmetricDifference(lost))
+      if (remembered.has(tag) || !(copies.has(tag) || dropped.has(tag)))
+        amiss.push(`${tag}: line or memory of its loss lacks`);
     return {
       /** Deliveries that got 202. */
       promised: promised.size,

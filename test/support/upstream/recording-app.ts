@@ -31,7 +31,7 @@ export interface AppOptions {
 
 const FLAP_MS = 150;
 /** What it answers, in this order. 0: half an answer. */
-const ANSWERS = { steady: [200], flapping: [200, 503, 200, 404, 200, 0], failing: [503] };
+const ANSWERS = { steady: [200], flapping: [200, 503, 200, 503, 404, 503, 0, 503], failing: [503] };
 const PROGRAM = fileURLToPath(import.meta.url);
 
 export function recordingApp({ port, recordFile, after }: AppOptions) {
