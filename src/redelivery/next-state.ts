@@ -1,10 +1,7 @@
-// What becomes of an event that was leased from the store: it is checked by every rule and sent, and the store is told
-// its next state in one change, which has no effect if another process has leased the event by then.
-//
-// The state decides what else happens, unless a person asked for a sending:
+// What becomes of a leased event that is due. A person who asks has it sent in any state, if the rules accept it; else:
 //   waiting               sent, after its window for the last time; unverified if the rules do not accept it
 //   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
-//   stopped, expired      kept, then lost
+//   stopped, expired      kept for a person, then lost
 import { dropOldest } from '../base/drop-oldest.ts';
 import type { Policy } from '../core/admission.ts';
 import type { DeferredState, RedeliveryResult } from '../core/fate-by-status.ts';
@@ -29,7 +26,6 @@ interface Parts {
   readonly onSent: () => void;
 }
 
-/** Results that are counted once the store knows them; a loss, which has its line first, once it is removed. */
 type Counted = Exclude<RedeliveryResult, 'lost'>;
 
 /**
@@ -89,7 +85,6 @@ export class LeasedEvent {
     if (went === 'not sent') return storeState.endLease(this.#leased, { pause: BUSY_PAUSE_MS });
     if (went === 'refused') return this.#become(note, state === 'expired' ? state : 'stopped', null, 'client_error');
     if (state === 'stopped' || state === 'expired') return this.#become(note, state);
-    // It is due again at the end of its keep: then `handle` loses it.
     if (isOver) return this.#become(note, 'expired', null, 'expired');
     // Without a connection the pause is that of the pace (SendingPace.adapt), and no attempt counts.
     if (went === 'no connection') return this.#become({ ...before, failure }, 'waiting', 0);
@@ -121,7 +116,7 @@ export class LeasedEvent {
     return this.#tell({ state, asked: false, pause: wait, note }, note, ...results);
   }
 
-  /** Tells the store what the event becomes, or that it has ended, and then counts the results. */
+  /** Tells the store, and counts the results unless the lease was lost. */
   async #tell(to: Change['to'], note: Note, ...results: Counted[]): Promise<void> {
     const { storeState } = this.#parts;
     if ((await storeState.endLease(this.#leased, to)) !== true) return;

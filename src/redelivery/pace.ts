@@ -16,15 +16,14 @@ export function pauseAfter(attempts: number, random: number): number {
 }
 
 /**
- * How a sending went. `refused`: a final 4xx: the app works. `duplicate`: `once` knows that the event
- * was delivered before. `not sent`: no slot, a twin is being delivered or its store failed (`once`), or the stop.
+ * How a sending went. `refused`: a final 4xx, so the app works. `duplicate`: delivered before (`once`). `not sent`: no
+ * slot, the stop, or `once` does not let it: a twin is being delivered, or its store failed.
  */
 export type Went = 'taken' | 'refused' | 'failed' | 'no connection' | 'duplicate' | 'not sent';
 
 /** Decides how many events are sent at once: at the start and after a failure only one, until the app takes one. */
 export class SendingPace {
   readonly #most: number;
-  /** True while one event is sent at a time. The next need not be the same one: each waits out its own pause. */
   #careful = true;
   /** No sending begins before this time, in milliseconds of the clock that `adapt` is given; 0 if there is no pause. */
   notBefore = 0;
@@ -47,7 +46,6 @@ export class SendingPace {
     this.notBefore = now + (went === 'failed' ? FAILING_PAUSE_MS : UNREACHED_PAUSE_MS);
   }
 
-  /** Ends the pause: a person asked for it, or the app works. */
   endPause(): void {
     this.notBefore = 0;
   }

@@ -234,7 +234,7 @@ export class Queue {
     void this.#leaseDue();
   }
 
-  /** Begins as many as the pace allows. Once the app fails, or the process stops, all that waits is given back. */
+  /** Begins as many as the pace allows. Once the app fails, or the process stops, all others are given back. */
   #beginNext(): void {
     const isOver = this.storeState.shutdown.signal.aborted || this.#pace.notBefore > performance.now();
     for (const [leased, resolve] of this.#unbegun) {

@@ -119,10 +119,8 @@ export type Rules = Pick<Needs, 'policy' | 'storeSettings' | 'budget'>;
 type AnyEvent = Pick<Leased, 'id' | 'note'> & { readonly record: Leased['record'] | StoredEvent['record'] };
 
 /**
- * Reads a record back as a request, and checks it by parser, all of admission, and MAC. The record holds the first note;
- * the store has the present one `beside` it, if it is not lost. A null record was too large to be read. Never throws.
- * Returns the event's history, with the route that takes it now, and the request with a permit that was just minted. If
- * that is null, it is not sent, and the note's `failure` is a `Why`.
+ * Reads a record (null: too large) back as a request with a new permit, if parser, admission and MAC pass it; else the
+ * request is null, and the `failure` of the note a `Why`. The note has the route that takes such a request now. Never throws.
  */
 export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules) {
   const now = Date.now();
@@ -142,7 +140,7 @@ export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules
   return { note: isListed ? { ...note, failure: 'route_gone' } : note, request: null };
 }
 
-/** `route`: the one that takes such a request now, else the one that took it. What is not known is missing. */
+/** `route`: the one that takes it now, else the one that took it. What is not known is missing. */
 type Checked =
   | { readonly firstNote: Note; readonly route: string; readonly request: Deferrable }
   | { readonly firstNote?: Note; readonly route?: string; readonly why: Why };

@@ -22,7 +22,7 @@ interface Sent {
 
 const NOT_SENT: Sent = { went: 'not sent', outcome: '', answer: null };
 
-/** Sends the request, if `once` lets it, and tells the judge how that went; never rejects. `passed`: as in its note. */
+/** Sends the request, if `once` lets it, and tells the judge, unless it is poison (`passed` of its note); never rejects. */
 export async function send(
   { request, passed }: { readonly request: Deferrable; readonly passed: number },
   needs: Needs,
@@ -46,10 +46,7 @@ async function claimAndSend(request: Deferrable, needs: Needs, stop: AbortSignal
   return claimed.kind === 'deliver' ? sendNow(request, claimed, needs) : NOT_SENT;
 }
 
-/**
- * Sends the request, and resolves when the exchange is over; never rejects. `claim` is null without `once`. A route that
- * stores has no times of its own (config/route-rules.ts), so those of `upstream` hold.
- */
+/** A route that stores has no times of its own (config/route-rules.ts), so those of `upstream` hold. */
 async function sendNow({ head, lines, permit }: Deferrable, claim: DeliveryClaim | null, needs: Needs): Promise<Sent> {
   const { responseTimeout, idleTimeout } = needs.policy().settings;
   const requester: Requester = {

@@ -1,5 +1,4 @@
-// Deliveries that the app did not take, on their way into the store: in order of arrival, each within a time limit. At
-// any time the store works on at most a quarter of the budget, or on one larger delivery.
+// Deliveries that the app did not take, on their way into the store, each within a time limit.
 import { deadline } from '../base/deadline.ts';
 import { pauseAfter } from './pace.ts';
 import type { Needs } from './process-parts.ts';
@@ -17,9 +16,9 @@ const CROWDED = `a delivery is not stored: ${MAX_OF_ONE_BODY} with its body are 
 
 type StoreResult = 'stored' | 'not stored';
 
-/** Two promises, which never reject: whether a delivery is stored. */
+/** Whether a delivery is stored; neither rejects. */
 export interface Deferral {
-  /** Resolves within about a second. A slow store may still store the delivery later, though its client got an error. */
+  /** What its client is told, within about a second. A slow store may still store it later. */
   readonly inTime: Promise<StoreResult>;
   /** Resolves once that is known, or the process stops: until then the store reads the body. */
   readonly atLast: Promise<StoreResult>;
@@ -42,9 +41,8 @@ export class Storing {
   readonly #storeState: StoreState;
   /** Called with the id of an event that need not be sent any more. */
   readonly #letGo: (id: string) => void;
-  /** Bytes of the deliveries that were given to the store, and for which it has not answered yet. */
+  /** What counts of those that were given to the store, and for which it has not answered yet. */
   #bytesAtStore = 0;
-  /** The deliveries that wait to be given to the store. */
   readonly #waiting = new Set<Incoming>();
   #callsOfTaken = 0;
 
@@ -54,10 +52,7 @@ export class Storing {
     this.#letGo = letGo;
   }
 
-  /**
-   * Stores a delivery. `failure`: why the app did not take it. Deliveries come to the store in order of arrival: small ones
-   * that overtake a large one could delay it beyond its time limit.
-   */
+  /** Stores a delivery. `failure`: why the app did not take it. */
   defer(delivery: Deferrable, failure: string): Deferral {
     const counted = countedBytes(delivery.body.buffer.byteLength);
     const [inTime, atLast] = [Promise.withResolvers<StoreResult>(), Promise.withResolvers<StoreResult>()];
@@ -69,7 +64,10 @@ export class Storing {
     return { inTime: inTime.promise, atLast: atLast.promise };
   }
 
-  /** Begins the next ones: a quarter of the budget, or one larger body, so no hanging store fills the memory. */
+  /**
+   * Gives the store the next ones: a quarter of the budget at a time, or one larger body, so that no hanging store fills the
+   * memory; in order of arrival, as small ones that overtake a large one could delay it beyond its time limit.
+   */
   #beginNext(): void {
     for (const incoming of this.#waiting) {
       const { counted } = incoming;

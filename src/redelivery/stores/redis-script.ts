@@ -13,11 +13,10 @@
 //   ended       sorted set: leases that a call has ended, by when, for a minute
 //   proxies     sorted set: the proxies by when they last called; and '', by when the key was made
 //
-// No key has a time to live, so a server that evicts only keys that have one never evicts ours. A server that evicts
-// others may take any of them, but never while a script runs: a key is as the last call left it, or gone. So each call
-// first puts together what is left. Ids are lost only with all of `due`, `entries` and `index`, so then all are. Only the
-// proxies know how many: each knows its share, by its last call, and tells that alone. One number for
-// all was tried: a Redis that went back to an older copy lost events untold, and a loss was told twice, or on a wrong route.
+// No key has a time to live, so only a server that evicts keys without one may take any of ours, but never while a script
+// runs: a key is as the last call left it, or gone. So each call first puts together what is left. Ids are lost only with
+// all of `due`, `entries` and `index`, so then all are. Only the proxies know how many: each knows its share, by its last
+// call, and tells that alone: with one number for all, losses were told twice, or never.
 import * as store from './store.ts';
 
 const NAMES = ['due', 'entries', 'record:', 'index', 'totals', 'dropped', 'lost', 'ended', 'proxies'];
@@ -50,9 +49,8 @@ local function call(name, ...)
   return answer
 end
 
--- Events: read and written, and found in their index. Whatever somebody wrote over one, it is read as one that can be
--- written: so no event fails alone in a call with others, and what fails is the store (memory, rights, a key's
--- type, a sum that is none).
+-- Whatever somebody wrote over an event, it is read as one that can be written: so none fails alone in a call with others,
+-- and what fails is the store (memory, rights, a key's type, a sum that is none).
 local FIELDS = {bytes = 0, stored = 0, due = 0, state = 'waiting', note = '', lease = '', asked = '', life = '', group = '', came = '', by = ''}
 local function sound(given)
   local event = {}

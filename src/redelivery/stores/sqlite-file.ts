@@ -353,10 +353,9 @@ function identityOf(path: string): string {
 
 /**
  * Locks the directory until `parts` are disposed of. The lock must die with its process, even by SIGKILL, and a pid
- * proves nothing, since a container's is always 1. Node has no `flock`; but SQLite locks its file by `fcntl`, and the
- * kernel releases that lock. It works between containers on one machine, not between machines. The store's own file is
- * not locked this way, since operators' commands open it too. The lock holds nothing: a damaged one, which SQLite reads
- * only if nobody holds it, is emptied. It stays the same file: two processes that replaced it could each hold a lock.
+ * proves nothing, since a container's is always 1. Node has no `flock`, but SQLite locks a file by `fcntl`: one of its own,
+ * since operators' commands open the store's. It holds nothing, so a damaged one, which SQLite reads only if nobody holds
+ * it, is emptied. It stays the same file: two processes that replaced it could each hold a lock.
  */
 function lockDirectory(path: string, parts: DisposableStack): void {
   makeFile(path);

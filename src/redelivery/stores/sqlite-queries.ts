@@ -103,7 +103,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
         return sum !== undefined && excess <= sum.kept ? { lacking: excess } : 'full';
       }
       if (before?.old === null && before.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
-      sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
+      sql`DELETE FROM event WHERE id = ${id}`;
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
       sql`INSERT INTO record(place, content) VALUES (last_insert_rowid(), ${record})`; // no trigger changes that
@@ -132,9 +132,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
 
     change: (changes: readonly store.Change[]): readonly store.Changed[] => changes.map(make),
 
-    /** Remembers that a file's events are lost. */
     loseFile: (why: string, events: number | null): void => remember(why, events, null),
-
     leaseKept: (id: string, bytes: number): readonly store.Leased[] =>
       sql<Row>`SELECT place, id, bytes, state, asked, note FROM
         (SELECT *, sum(counted) OVER (ORDER BY came, place) - counted AS before FROM
@@ -143,17 +141,16 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
         WHERE before < ${bytes}`.map((oldest) => leasedOf(oldest, null)),
 
     find(id: string, largest: number): store.Found | null {
-      const [entry = null] = sql<store.Entry & Sized>`SELECT id, bytes, state, due - ${Date.now()} AS wait, asked, note,
-        lease IS NOT NULL AND due > ${Date.now()} AS leased, place, ifnull(octet_length(content), 0) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
+      const [entry = null] = sql<store.Entry & Sized>`SELECT place, id, bytes, state, asked, note, due, lease,
+        ifnull(octet_length(content), 0) AS size FROM event LEFT JOIN record USING (place) WHERE id = ${id}`;
       return entry && { ...entry, record: entry.size <= largest ? recordAt(entry.place) : null };
     },
 
     page(cursor: string): readonly [next: string, entries: readonly store.Entry[]] {
       const [came = -1, place = 0] = cursor === '' ? [] : cursor.split(' ').map(Number);
-      const page = sql<
-        store.Entry & { came: number; place: number }
-      >`SELECT came, place, id, bytes, state, due - ${Date.now()} AS wait, asked, note,
-        lease IS NOT NULL AND due > ${Date.now()} AS leased FROM event WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
+      const page = sql<store.Entry & { came: number; place: number }>`SELECT
+        came, place, id, bytes, state, asked, note, due, lease FROM event
+        WHERE (came, place) > (${came}, ${place}) ORDER BY came, place LIMIT ${PAGE}`;
       const last = page[PAGE - 1];
       return [last === undefined ? '' : `${last.came} ${last.place}`, page];
     },
@@ -168,8 +165,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
           sum(counted) AS bytes, min(came) AS oldest FROM event GROUP BY state`;
       }
       const groups = sums.map(({ words, ...group }) => ({ ...group, ...readWords(words) }));
-      const soonest = sql<store.Entry>`SELECT id, bytes, state, due - ${now} AS wait, asked, note,
-        lease IS NOT NULL AND due > ${now} AS leased FROM event ORDER BY due LIMIT ${store.SOONEST}`;
+      const soonest = sql<store.Entry>`SELECT id, bytes, state, asked, note, due, lease FROM event
+        ORDER BY due LIMIT ${store.SOONEST}`;
       const dropped = sql<store.Entry>`DELETE FROM dropped
         WHERE key IN (SELECT key FROM dropped LIMIT ${store.MOST_DROPPED}) RETURNING id, note`;
       const [{ lostLately } = { lostLately: 0 }] = sql<{ lostLately: number }>`SELECT
@@ -208,7 +205,6 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
     },
   };
 
-  /** Leases an event that is free. */
   function leasedOf({ place, ...event }: Row, record: store.Leased['record']): store.Leased {
     const lease = `${event.id} ${owner}${randomUUID()}`;
     // A person's ask during an earlier lease (1) is one from before this one (2).
@@ -277,8 +273,8 @@ type Row = Omit<store.Entry, 'wait' | 'leased'> & { readonly place: number };
 type Sized = { readonly place: number; readonly size: number };
 
 /**
- * Prepares each template once, binds its values, and parses notes, `asked` and `leased` in what it returns. Node's own `createTagStore` keeps
- * its statements when the database is closed, on Node 24: the file then stays open, and never opens without its log.
+ * Prepares each template once, and returns its rows with notes and times read. Node's own `createTagStore` keeps its
+ * statements when the database is closed, on Node 24: the file then stays open, and never opens without its log.
  */
 function statementsOf(database: DatabaseSync) {
   const prepared = new Map<TemplateStringsArray, StatementSync>();
@@ -287,8 +283,10 @@ function statementsOf(database: DatabaseSync) {
     prepared.set(template, statement);
     return statement.all(...values).map((row) => {
       if (!('note' in row)) return row;
-      const noted = { ...row, note: readNote(String(row.note)) };
-      return 'asked' in row ? { ...noted, asked: row.asked !== 0, leased: row.leased === 1 } : noted;
+      const { lease = null, due, ...others } = row;
+      const noted = { ...others, note: readNote(String(row.note)) };
+      const wait = Number(due) - Date.now();
+      return 'asked' in row ? { ...noted, asked: row.asked !== 0, wait, leased: lease !== null && wait > 0 } : noted;
     }) as Row[];
   };
 }

@@ -26,8 +26,7 @@ const port = parentPort as MessagePort;
 const never = new Int32Array(new SharedArrayBuffer(4));
 /** What has come and is not done yet. The last message is null: it closes the file. */
 const messages: (Call | null)[] = [];
-/** How long the last transaction took, in milliseconds; and how many calls to expect with the next: as many as were in it, and
- * waited at its end. */
+/** Milliseconds of the last transaction; and how many calls to expect with the next: those in it, and that came meanwhile. */
 let [took, expected] = [0, 0];
 
 function received(): number {
@@ -38,7 +37,7 @@ function received(): number {
 port.on('message', (first: Call | null) => {
   messages.push(first);
   while (received() > 0) {
-    // The callers of the last transaction come again one by one. Without a wait the first would get a sync of its own.
+    // Callers of the last transaction come again one by one: without a wait the first would get a sync of its own.
     const until = performance.now() + (expected > 1 ? Math.min(took, MOST_GATHER_MS) : 0);
     while (received() < expected && messages.at(-1) !== null && performance.now() < until)
       Atomics.wait(never, 0, 0, LOOK_MS);

@@ -1,9 +1,6 @@
 // The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever leases an
-// event moves that time on, so it is both the schedule and the lease's end. A store holds opaque bytes under ids, and
-// knows no rules: record.ts makes and checks the bytes, so whoever can write to a store can delete, delay and repeat
-// events, never alter or forge them. A store never sends anything.
-//
-// Due times are by the store's clock, so they are spans from now. Times in a `Note` and of a loss are by the proxy's clock.
+// event moves that time on, so it is both the schedule and the lease's end. A store holds opaque bytes under ids, which
+// record.ts makes and checks. Due times are by the store's clock, so they are spans from now; all others by the proxy's.
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/fate-by-status.ts';
@@ -38,7 +35,6 @@ export interface Entry {
   readonly wait: number;
   /** True if a person asked for it to be sent, and no sending has ended since. */
   readonly asked: boolean;
-  /** True if it is leased: it is being sent, or is next to be. */
   readonly leased: boolean;
   /** Null if the note cannot be read. */
   readonly note: Note | null;
@@ -66,11 +62,11 @@ export interface LeaseRequest {
   readonly leases: readonly string[];
 }
 
-/** Events that share state, failure, secret, key and route; the last four are empty where the note cannot be read. */
+/** Events that share these; the four texts are empty where the note cannot be read. */
 export interface Group extends Readonly<Record<'failure' | 'secret' | 'key' | 'route', string>> {
   readonly state: DeferredState;
   readonly deliveries: number;
-  /** Bytes as they count against `maxBytes`: at least `LEAST_BYTES` for each event. */
+  /** As they count against `maxBytes`. */
   readonly bytes: number;
   /** When the first event came, in epoch milliseconds, according to the notes. */
   readonly oldest: number;
@@ -186,7 +182,7 @@ export interface DeferredStore {
   close(): Promise<void>;
 }
 
-/** All that is stored, or what `isWanted`, page by page. What changes meanwhile may be missed, or be returned twice. */
+/** All that is wanted, page by page. What changes meanwhile may be missed, or be returned twice. */
 export async function* pagesOf({ page }: Pick<DeferredStore, 'page'>, isWanted = (_: Entry) => true) {
   let cursor = '';
   do {
