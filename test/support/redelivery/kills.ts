@@ -106,7 +106,10 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
     await eventually(proxy, async () => ((await account(proxy)).results.expired ?? 0) > 0);
     for (const tag of await dropSome(place).catch(() => [])) dropped.add(tag);
     await become('flapping', proxy);
-    await eventually(proxy, async () => addsUp(await account(proxy), before));
+    await eventually(proxy, async () => {
+      const { stored, ended, there, untold } = await account(proxy);
+      return before + stored === ended + there && untold === 0;
+    });
     for (const [result, count] of Object.entries((await account(proxy)).results))
       counted[result] = (counted[result] ?? 0) + count;
   }
@@ -122,7 +125,8 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
     for (let round = 0; round < rounds; round++) await live(round);
     const last = await start();
     await become('steady', last);
-    await drained(last, place).finally(() => last.stop());
+    const isDrained = async () => (await ask(last)) && (await visited(place, idsIn).catch(() => [''])).length === 0;
+    await eventually(last, isDrained).finally(() => last.stop());
     note(last);
     const copies = Map.groupBy(taken(), ({ tag }) => tag);
     const remembered = new Set((await visited(place, (store) => store.losses())).map(({ id }) => bodyTag(id)));
@@ -168,9 +172,8 @@ const ask = (proxy: RunningProxy) => fetch(`${proxy.adminUrl}/-/redeliver`, { me
 // --- the ledger
 
 async function visited<T>(store: string, visit: (store: DeferredStore) => Promise<T>): Promise<T> {
-  const limits = { maxBytes: 0, largestRecord: () => 0 };
-  const access = { name: NAME, passwordFile: null, readPassword: async () => '' };
-  const visitor = await openStore({ store, ...access, ...limits, as: 'visitor', onLoss: ignore, onProblem: ignore });
+  const access = { name: NAME, passwordFile: null, readPassword: async () => '', maxBytes: 0, largestRecord: () => 0 };
+  const visitor = await openStore({ store, ...access, as: 'visitor', onLoss: ignore, onProblem: ignore });
   return await visit(visitor).finally(() => visitor.close());
 }
 
@@ -215,17 +218,7 @@ async function account(proxy: RunningProxy) {
   };
 }
 
-const addsUp = ({ stored, ended, there, untold }: Awaited<ReturnType<typeof account>>, before: number) =>
-  before + stored === ended + there && untold === 0;
-
-async function drained(proxy: RunningProxy, place: string): Promise<void> {
-  await eventually(proxy, async () => {
-    await ask(proxy);
-    return (await visited(place, idsIn).catch(() => [''])).length === 0;
-  });
-}
-
-async function eventually(proxy: RunningProxy, look: () => Promise<boolean>): Promise<void> {
+async function eventually(proxy: RunningProxy, look: () => Promise<unknown>): Promise<void> {
   for (let looks = 0; !(await look()); looks++) {
     if (looks > 600) throw new Error(`not within a minute: ${JSON.stringify(await account(proxy))}\n${proxy.output()}`);
     await sleep(100);
