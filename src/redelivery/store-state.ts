@@ -169,7 +169,6 @@ export class StoreState {
     this.log.flush();
   }
 
-  /** The present problem of the store; null if none is known. */
   get problem(): { readonly why: string; readonly kind: StoreProblem } | null {
     if (this.#problem !== null) return { why: this.#problem, kind: 'failing' };
     if (performance.now() - this.#slowAt < QUICK_FOR_MS) return { why: WHY.slow, kind: 'slow' };
@@ -255,7 +254,7 @@ export class StoreState {
     this.changed();
   }
 
-  /** Called by the store: with its problem, or with null when it answers, which ends no problem: only `#test` does. */
+  /** Called by the store. That it answers (null) ends no problem: only `#test` does. */
   readonly onProblem = (problem: string | null): void => {
     if (problem !== null && !this.#isClosed) this.#setProblem(textOf(problem));
   };
@@ -278,7 +277,6 @@ export class StoreState {
     this.#refreshSoon();
   }
 
-  /** Refreshes in a second. */
   #refreshSoon(): void {
     if (this.#isClosed) return;
     this.#nextRefresh ??= setTimeout(() => {

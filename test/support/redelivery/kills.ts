@@ -101,17 +101,19 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
     amiss.push(...[...gone, ...unknown].map((tag) => `round ${round}: ${sent.get(tag)?.id ?? tag}`));
   }
 
-  /** Some expire and are kept, a person drops some and asks for the others: then the ledger closes. */
+  /** Some expire and are kept; then a person drops some, and has the others sent: at both times the ledger closes. */
   async function close(proxy: RunningProxy, before: number): Promise<void> {
-    await eventually(proxy, async () => ((await account(proxy)).results.expired ?? 0) > 0);
+    const closes = async () => {
+      const { stored, ended, there, untold, results } = await account(proxy);
+      return before + stored === ended + there && untold === 0 && (results.expired ?? 0) > 0;
+    };
+    await eventually(proxy, closes);
     for (const tag of await dropSome(place).catch(() => [])) dropped.add(tag);
-    await become('flapping', proxy);
-    await eventually(proxy, async () => {
-      const { stored, ended, there, untold } = await account(proxy);
-      return before + stored === ended + there && untold === 0;
-    });
+    await become('steady', proxy);
+    await eventually(proxy, async () => (await closes()) && (await account(proxy)).there === 0);
     for (const [result, count] of Object.entries((await account(proxy)).results))
       counted[result] = (counted[result] ?? 0) + count;
+    await become('flapping', proxy);
   }
 
   async function become(mood: Mood, proxy: RunningProxy): Promise<void> {
@@ -220,7 +222,8 @@ async function account(proxy: RunningProxy) {
 
 async function eventually(proxy: RunningProxy, look: () => Promise<unknown>): Promise<void> {
   for (let looks = 0; !(await look()); looks++) {
-    if (looks > 600) throw new Error(`not within a minute: ${JSON.stringify(await account(proxy))}\n${proxy.output()}`);
+    if (looks > 1200)
+      throw new Error(`not within two minutes: ${JSON.stringify(await account(proxy))}\n${proxy.output()}`);
     await sleep(100);
   }
 }
