@@ -29,8 +29,6 @@ export interface Kills {
   readonly end?: (proxy: RunningProxy) => unknown;
 }
 
-type Delivery = ReturnType<typeof deliveryOf>;
-
 /** Settings of a store in which events are lost, for want of a decision and of room. */
 export const TIGHT = { keep: '500ms', maxBytes: '512KiB' };
 const EACH_ROUND = 40;
@@ -45,7 +43,7 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
   const place = redelivery.store ?? directory;
   const random = seeded(seed);
   const app = recordingApp({ port: await freePort(), recordFile: join(directory, 'arrivals'), after: 100 });
-  const sent = new Map<string, Delivery>();
+  const sent = new Map<string, ReturnType<typeof deliveryOf>>();
   const [promised, dropped, lost] = [new Set<string>(), new Set<string>(), new Map<string, unknown>()];
   const amiss: string[] = [];
   const counted: Record<string, number> = {};
@@ -88,7 +86,7 @@ export async function killAtRandom({ rounds, seed, redelivery = {}, end = ({ sig
     if (victim < 0.3) app.kill();
     if (victim <= 0.2 || closes) await Promise.all(sending);
     if (closes) await close(proxy, before.size);
-    await end(proxy);
+    await (random() < 0.2 ? proxy.stop() : end(proxy)); // some end by SIGTERM
     clearInterval(asking);
     await Promise.all(sending);
     await proxy.stop();
