@@ -4,7 +4,7 @@ import { clockText } from '../core/keyring.ts';
 import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { causesOf, type Finding, type Findings, finding } from './diagnoses.ts';
-import { type Cause, dueOf, FEW, hasRecovered, type RouteLedger } from './route-ledger.ts';
+import { type Cause, calmOf, dueOf, FEW, hasRecovered, type RouteLedger } from './route-ledger.ts';
 import { count, epoch, type Input, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
 import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
@@ -67,20 +67,28 @@ function caused(state: Finding['state'], path: string, known: RouteLedger, cause
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(began, facts, good),
     silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
-    latest > lastAt ? '' : passedSince(path, cause, now),
-    silence < DAY ? '' : ' Whether it still fails is not known.',
+    latest > lastAt ? '' : passedSince(cause, now, state === 'failed', path === UNMATCHED || silence >= 5 * MINUTE),
+    silence < DAY
+      ? ''
+      : ' Whether it still fails is not known: if nothing is to come there any more, remove the route.',
   ];
   return { ...finding(state, diagnosis, parts.join(''), path), began };
 }
 
-function passedSince(path: string, cause: Cause, now: number): string {
+function passedSince(cause: Cause, now: number, isFailed: boolean, isLeft: boolean): string {
   const { since: good, isRefusal, lastAt } = cause;
   const due = dueOf(cause);
   if (good === 0 && now - lastAt < 5 * MINUTE) return '';
   const what = isRefusal ? `was refused ${good} came through` : `failed the app took ${good}`;
-  const elsewhere = path === UNMATCHED && !isRefusal ? ', there or, an hour after that one, on a route' : '';
+  const elsewhere = isLeft && !isRefusal ? ', there or, an hour after that one, from its client elsewhere' : '';
+  const { row, few } = calmOf(cause);
+  const sooner = [
+    row < due && (good < row ? `after ${row}` : 'a minute after that one'),
+    few < row && good < row && (good < few ? `after ${few} and 15 min` : '15 min after that one'),
+  ].filter((some) => some !== false);
+  const calm = isFailed && sooner.length > 0 ? `a warning ${sooner.join(', or ')}, and ` : '';
   const end = due === 0 ? 'a minute after that one' : `after ${due} in a row${elsewhere}`;
-  return ` ${good === 0 ? 'This' : `Since the last that ${what}; this`} is over ${end}.`;
+  return ` ${good === 0 ? 'This' : `Since the last that ${what}; this`} is ${due === 0 ? '' : calm}over ${end}.`;
 }
 
 /** What became of some requests of one cause, as the begin of a sentence. */
@@ -155,7 +163,7 @@ function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: In
   const recent = slow.sum(now);
   // Where none was answered it is not slow: what its senders met says so.
   if (recent < SLOW_ANSWERS || slowMs < 0) return null;
-  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long, or their sender left first; it last answered after ${spanText(slowMs)}.`;
+  const message = `The app is slow on ${named(path, facts)}: ${recent} deliveries in ${spanText(QUARTER)} took long, waits for one of upstream.connections included, or their sender left first; the last of them was answered after ${spanText(slowMs)}.`;
   return finding('warning', 'slow-app', message, path);
 }
 

@@ -48,7 +48,8 @@ const REMEDIES = {
   refusals: {
     'gate-rule': `${YOURS}something in front of the proxy changes their requests: the rule and the header say what (ingress.md).`,
     'large-head': `${YOURS}raise limits.maxHeader, or remove lines that something in front adds.`,
-    'other-address': 'Is the address at Entrupy that of your route? explain METHOD TARGET shows which route takes it.',
+    'other-address':
+      'Is the address at Entrupy that of your route? explain METHOD TARGET shows which route takes it, and its methods.',
     'large-body': `${YOURS}raise maxBody.`,
     'slow-request': `${YOURS}something in front is slow: raise limits.headersTimeout, limits.bodyTimeout or idleTimeout. Scanners send nothing.`,
     'front-leaves': 'Does something in front give up? Compare its timeouts (ingress.md).',
@@ -58,11 +59,11 @@ const REMEDIES = {
   answers: {
     'app-fails': `Look at the log of the app: verification is not the cause.${FIND}`,
     'app-hangs': `Look at the log of the app, and let it answer first and work then.${FIND}`,
-    'app-breaks-off': `Did the app crash? Look at its log.${PORT}${FIND}`,
+    'app-breaks-off': `Did the app crash? Look at its log. Set upstream.keepAlive below its own.${PORT}${FIND}`,
     'upstream-loop': `Write the address of the app in upstream.url: the present one leads back to this proxy.${FIND}`,
     'app-not-http': `curl --http1.1 -v shows the answer.${PORT}${FIND}`,
     'app-busy': `Raise the limit in the app, or in what sits in front of it.${FIND}`,
-    'slow-app': 'Let the app answer first and work then.',
+    'slow-app': 'Let the app answer first and work then. If it says that it is quick, raise upstream.connections.',
   },
   deliveries: {
     'deliveries-lost':

@@ -101,7 +101,8 @@ function allIsWell(input: Input): Finding {
     : `the app took the last delivery ${since(input, lastTaken)}`;
   const doubts = [
     !isNever && ledger.routes.every(([, { good }]) => good === 0) && ', on a route that a reload has removed since',
-    refusedSince > 0 && `; since a fresh one ${refused} refused that may be deliveries: a sender may have changed`,
+    refusedSince > 0 &&
+      `; since it took a fresh one, ${refused} refused: perhaps deliveries of a sender that has changed`,
     waiting !== '' && `; ${waiting}`,
   ];
   const doubt = doubts.find((one) => one !== false);

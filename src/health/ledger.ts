@@ -10,7 +10,7 @@ import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-r
 import { type Route, type RouteTable, UNMATCHED } from '../core/routes.ts';
 import { SLOW_MS } from '../facts.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { LOST_ENDS, type LostEnd, RouteLedger } from './route-ledger.ts';
+import { type Cause, LOST_ENDS, type LostEnd, RouteLedger } from './route-ledger.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
 import { COMPARED, type Detail, detailOf, entryOf, NONE, Tally } from './tallies.ts';
 import { HOUR } from './times.ts';
@@ -133,20 +133,14 @@ export class Ledger {
     else this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
-  /** An accepted one passed where its route refuses, and the door that turned its address away. */
-  #pass({ route, fate, client, connectionAddress }: RequestRecord, now: number) {
+  /** Counts an accepted one for each cause that it shows to be over. */
+  #pass(record: RequestRecord, now: number) {
     for (const [path, known] of this.#failing) {
       const verifies = (this.#configured?.get(path)?.action ?? 'verify') === 'verify' && known.hasVerified;
-      // Nothing else ends what a reload has left where `unmatched` verifies none, or a mistyped address that was corrected.
-      const isLeft = path === UNMATCHED && path !== route && fate === 'taken';
-      for (const one of known.causes(now).values()) {
-        const { isRefusal, lastAt, detail } = one;
-        const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
-        // A duplicate may be an old event again: it shows nothing of those that were refused within an hour.
-        const isSure = isRefusal && fate !== 'duplicate' && (isHere || !verifies);
-        const isMet = isHere ? isRefusal : isLeft && (!verifies || detail.client === client);
-        if (isMet && (isSure || now - lastAt >= HOUR)) one.since++;
-      }
+      // Sooner it may be only the other of two addresses that are both in use.
+      const left = Math.max(HOUR, 3 * (this.senders.places.find(path)?.longestPause ?? 0));
+      for (const one of known.causes(now).values())
+        if (now - one.lastAt >= passesAfter(record, path, one, verifies, left)) one.since++;
     }
   }
 
@@ -282,6 +276,19 @@ const newMap = () => new Map();
 const newRoute = () => new RouteLedger();
 const newTally = () => new Tally();
 const tallyOf = <Key>(tallies: Map<Key, Tally>, key: Key) => entryOf(tallies, key, newTally);
+
+/** Milliseconds after its last one from which on a delivery shows a cause to be over. `left`: if its sender has moved. */
+function passesAfter(record: RequestRecord, path: string, one: Cause, verifies: boolean, left: number): number {
+  const { route, fate, client, connectionAddress } = record;
+  const { isRefusal, detail } = one;
+  const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
+  // A duplicate may be an old event again: it shows nothing of those that were refused within an hour.
+  if (isHere && isRefusal) return fate === 'duplicate' ? HOUR : 0;
+  if (isHere || fate !== 'taken') return Number.POSITIVE_INFINITY;
+  // Nothing else ends what a reload has left where `unmatched` verifies none, or what a sender has left.
+  if (path === UNMATCHED && !verifies) return isRefusal ? 0 : left;
+  return detail.client === client && (path === UNMATCHED || !isRefusal) ? left : Number.POSITIVE_INFINITY;
+}
 
 /** True for a refused request that was sent to no route that takes requests, as far as is known. */
 const wentAstray = ({ route, path, reason, rule }: Pick<Detail, 'route' | 'path' | 'reason' | 'rule'>) =>

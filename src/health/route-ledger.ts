@@ -70,16 +70,22 @@ function rowOf({ between, times }: Cause, odds: number): number {
 export const isFresh = ({ known }: Cause, now: number): boolean => now - known < SETTLE_MS;
 
 /** True once, after an unbroken row, as many good ones came, or four, which come in one of 45 where a third is bad. */
-export function hasRecovered({ times, between, since, lastAt }: Cause, now: number, good?: number): boolean {
-  const enough = good ?? Math.max(FEW_GOOD, Math.min(times, LEAST_GOOD));
-  return times > 1 && between === 0 && since >= enough && now - lastAt >= QUARTER;
+export function hasRecovered(cause: Cause, now: number, enough = calmOf(cause).few): boolean {
+  return Number.isFinite(calmOf(cause).few) && cause.since >= enough && now - cause.lastAt >= QUARTER;
+}
+
+/** How many good ones in a row make it a warning; `few`: how many do so after a quarter of an hour, if ever. */
+export function calmOf(cause: Cause) {
+  const { times, between } = cause;
+  const few = between === 0 && times > 1 ? Math.max(FEW_GOOD, Math.min(times, LEAST_GOOD)) : Number.POSITIVE_INFINITY;
+  return { row: rowOf(cause, 100), few };
 }
 
 /** True once it is a warning at most. */
 function hasCalmed(cause: Cause, now: number): boolean {
   const silence = now - cause.lastAt;
-  const isRare = silence >= MINUTE && cause.since >= rowOf(cause, 100);
-  return isRare || hasRecovered(cause, now) || silence > DAY;
+  const isRare = silence >= MINUTE && cause.since >= calmOf(cause).row;
+  return isRare || cause.open === 0 || hasRecovered(cause, now) || silence > DAY;
 }
 
 /** How many good ones in a row end it; 0 once they came, or the app took each bad one later. */

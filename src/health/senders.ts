@@ -117,7 +117,7 @@ export class Known {
   #accepted = 0;
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
-  #longestPause = QUARTER / 3;
+  longestPause = QUARTER / 3;
   /** Of an address: when a handshake failed as a check's does, and whether one did shortly before the last acceptance. */
   checkedAt = Number.NaN;
   hasChecks = false;
@@ -137,7 +137,7 @@ export class Known {
   accept(now = Number.NaN): boolean {
     if (Number.isNaN(now)) return false;
     this.hasChecks = now - this.checkedAt < QUARTER;
-    this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
+    this.longestPause = Math.max(this.longestPause, now - this.lastAccepted || 0);
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
     this.#before = this.suspects.total;
@@ -167,7 +167,7 @@ export class Known {
   /** True once nothing was accepted for much longer than ever in a day or more, and suspects came: they may be deliveries. */
   hasStopped(now: number): boolean {
     const isKnown = this.lastAccepted - this.#firstAccepted >= DAY;
-    return isKnown && now - this.lastAccepted > 3 * this.#longestPause && this.suspected >= MANY_SUSPECTS;
+    return isKnown && now - this.lastAccepted > 3 * this.longestPause && this.suspected >= MANY_SUSPECTS;
   }
 }
 

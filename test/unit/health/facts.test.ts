@@ -513,7 +513,7 @@ test('the last one that the app took is any, also one that was sent again', () =
   expect(judgedAfter([again, refused()]).advice[0]?.message).toMatch(/^No fresh delivery was accepted since the start/);
   const unknown = refused({ userAgent: 'axios/1', client: '192.0.2.44' });
   expect(said(accepted(), unknown)).toMatch(
-    / took the last delivery 0 s ago \(.*\); since a fresh one 1 request was refused that may be deliveries: a sender/,
+    / took the last delivery 0 s ago \(.*\); since it took a fresh one, 1 request was refused: perhaps deliveries/,
   );
   expect(said(accepted(), unknown, accepted())).toMatch(/^All is well/);
 });
@@ -536,9 +536,9 @@ test('a change since the last refusal is told as that, and one before it is not 
 test('of a cause’s end the condition is said that does not hold yet', () => {
   const said = (good: number, seconds: number) =>
     headOf(judgedAfter([...times(4, down), ...times(good, accepted()), seconds]))[2]?.match(
-      /the app took .*? is over .*?(?=\.)/,
+      /the app took .*? over .*?(?=\.)/,
     )?.[0];
-  expect(said(10, 12)).toBe('the app took 10; this is over after 11 in a row');
+  expect(said(10, 12)).toBe('the app took 10; this is a warning a minute after that one, and over after 11 in a row');
   expect(said(13, 12)).toBe('the app took 13; this is over a minute after that one');
   expect(said(10, 61)).toBe('the app took 10; this is over after 11 in a row');
 });
@@ -797,8 +797,38 @@ test('what is left where no route is ends once its sender uses the new route, or
     );
   expect(corrected(accepted())).toBeUndefined();
   expect(corrected(accepted({ client: '192.0.2.99' }))?.message).toMatch(
-    /there or, an hour after that one, on a route\.$/,
+    /there or, an hour after that one, from its client elsewhere\.$/,
   );
+});
+
+test('a fault at a route is over once its client uses another, and not while both may be in use', () => {
+  const on = (path: string, more: Partial<RequestRecord> = {}) => accepted({ route: path, path, ...more });
+  const bad = times(8, on('/old', { status: 404, upstreamStatus: 404 }), 5);
+  const told = (before: readonly Coming[], after: Partial<RequestRecord>, pause: number) => {
+    const { advice } = judgedAfter([...before, ...bad, ...times(60, on('/new', after), pause)], {
+      routes: ['/old', '/new'].map((path) => ({ ...NOTIFY, path })),
+    });
+    return advice.find(({ id }) => id === 'app-refuses')?.state;
+  };
+  expect([told([], {}, 50), told([], {}, 120), told([], { client: '192.0.2.99' }, 120)]).toEqual([
+    ...['failed', undefined, 'failed'],
+  ]);
+  expect(told([], { status: 500, upstreamStatus: 500 }, 120)).toBe('failed');
+  // After thrice the longest pause.
+  expect(told([on('/old'), 7200, on('/old')], {}, 120)).toBe('failed');
+});
+
+test('a route is red no more once each delivery that failed there was taken later, also by another replica', () => {
+  const untaken = { fate: 'deferred', status: 202, upstreamStatus: 0, upstreamFailure: 'connect' } as const;
+  const came = [...['a', 'b'].map((event) => accepted({ ...untaken, event })), 12];
+  const state = (...routes: string[]) => {
+    const deferred = { ...DEFERRED, deliveries: [], waiting: 2 * routes.length, routes };
+    return headOf(judgedAfter(came, { deferred })).slice(0, 2);
+  };
+  expect([state('/notify'), state()]).toEqual([
+    ['failed', 'app-down'],
+    ['warning', 'app-down'],
+  ]);
 });
 
 test('a cause beside an older one is judged since its own first, also where a good one was on its way then', () => {
@@ -913,11 +943,15 @@ test('an outage that ended is red until as many good ones came as were lost, and
     const [{ state, message } = { state: '', message: '' }] = judgedAfter([
       ...[...at(24, accepted()), ...at(bad, one), ...at(good, accepted())],
     ]).advice;
-    return `${state}${/ [^.]*over[^.]*/.exec(message)?.[0]}`;
+    return `${state}${/ [^.]* is [^.]*over[^.]*/.exec(message)?.[0]}`;
   };
   const fails = accepted({ status: 500, upstreamStatus: 500 });
-  expect(said(fails, 0)).toBe('failed This is over after 11 in a row');
-  expect(said(fails, 3)).toMatch(/^failed Since the last that failed the app took 3; this is over after 11 in a row/);
+  expect(said(fails, 0)).toMatch(
+    /^failed This is a warning after 9, or after 4 and 15 min, and over after 11 in a row/,
+  );
+  expect(said(fails, 3)).toMatch(
+    /^failed Since .* the app took 3; this is a warning after 9, or after 4 and 15 min, and over after 11 in/,
+  );
   expect(said(fails, 4)).toMatch(/^warning Since the last that failed the app took 4; this is over after 11 in a row/);
   expect([said(fails, 3, 3), said(fails, 4, 3)].map((text) => text.slice(0, 7))).toEqual(['failed ', 'warning']);
   // Where it refused connections, that it accepts them again is evidence, too.
@@ -937,7 +971,7 @@ test('a delivery to a mistyped path is told on the route whose path is most like
         id === 'other-address' ? [state, route, /last (\d+) .*\/A-typo/.exec(message)?.[1]] : [],
     );
   expect(told()).toEqual(['failed', '/a', '5']);
-  expect(told(...times(130, on('/b'), 11))).toEqual(['failed', '/a', '5']);
+  expect(told(...times(400, on('/b'), 11))).toEqual(['failed', '/a', '5']);
   expect(told(...times(14, on('/a'), 60))).toEqual([]);
 });
 
