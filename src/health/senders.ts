@@ -99,8 +99,8 @@ const PROOFS: readonly Diagnosis[] = [
 ];
 
 /** True for a wrong signature that a front, or a usual mistake, made of a right one: whatever its look, it was a delivery. */
-export const isProven = ({ reason, hint }: Pick<RequestRecord, 'reason' | 'hint'>) =>
-  reason === 'signature_mismatch' && hint !== null && hint.isGuess !== true && PROOFS.includes(hint.diagnosis);
+export const isProven = ({ hint }: Pick<RequestRecord, 'hint'>) =>
+  hint !== null && hint.isGuess !== true && PROOFS.includes(hint.diagnosis);
 
 export const isUnread = ({ method }: Pick<RequestRecord, 'method'>) => method === '';
 

@@ -344,7 +344,7 @@ test('of a route that a reload has removed only its losses are told, with its pa
   expect(after(refused())).toMatchObject([['another-secret', null, undefined]]);
 });
 
-test('a delivery reads its own route of a thousand, nobody the look of a forwarded GET, and no judgement routes a long path', () => {
+test('a delivery reads its own route of a thousand, nobody the look of what is forwarded, and no judgement routes a long path', () => {
   const ledger = new Ledger();
   const read = new Set<string>();
   const deliver = (path: string) => ledger.deliver({ ...accepted({ route: path, path }), fate: 'taken' }, 1);
@@ -357,10 +357,11 @@ test('a delivery reads its own route of a thousand, nobody the look of a forward
     ledger.all.set(path, new Proxy(ledger.of(path), { get }));
   }
   deliver('/7');
-  expect([...read]).toEqual(['/7']);
+  expect([[...read], ledger.senders.places.all.length]).toEqual([['/7'], 16]);
   const get = (of: RequestRecord, name: keyof RequestRecord) => read.add(name) && of[name];
-  const passed = accepted({ decision: 'forwarded', fate: 'none', method: 'GET', signed: false, event: '' });
-  ledger.record(new Proxy(passed, { get } as ProxyHandler<RequestRecord>), 2);
+  const passed = { decision: 'forwarded', fate: 'none', signed: false, event: '' } as const;
+  for (const one of [accepted({ ...passed, method: 'GET' }), accepted({ ...passed, client: '192.0.2.44' })])
+    ledger.record(new Proxy(one, { get } as ProxyHandler<RequestRecord>), 2);
   expect(read.has('contentType')).toBe(false);
   const asked = (path: string) => {
     const table = tableOf(['/hooks'], 'verify');
@@ -447,6 +448,7 @@ test('a refusal counts on the route to which it was sent, else on that of its lo
   // A reload has removed `/gone`: what is still sent there counts where it comes now, not where its look came last.
   const gone = { reason: 'route_rejected', status: 404, route: 'unmatched', path: '/gone' } as const;
   expect(told(['/a', '/gone', '/a'], gone)).toEqual(['other-address', 'unmatched', 3]);
+  expect(told(['/a', 'unmatched', '/a'], { ...gone, path: '/notify' })).toEqual(['other-address', 'unmatched', 3]);
   expect(told(['/a', '/gone'], astray)).toEqual(['gate-rule', 'unmatched', 3]);
   const again = refused({ reason: 'loop_detected', status: 508 });
   const round = accepted({ status: 508, upstreamStatus: 508, upstreamError: 'LOOP_DETECTED' });
@@ -728,17 +730,15 @@ test('of two causes each is failed by its own share, or both by the one that the
 });
 
 test('a certificate is told by its own length before it ends, and fails in its last hour', () => {
-  const told = (hours: number, left: number) => {
+  const at = (hours: number, left: number) => {
     const dates = { notBefore: NOW + (left - hours) * HOUR, notAfter: NOW + left * HOUR };
     const { advice } = judged({ certificates: [{ certificate: 'listen', file: '/tls.crt', ...dates }] });
     return advice.map(({ state, id }) => (id === 'certificate-ends' ? state : ''))[0];
   };
-  expect([told(24, 23), told(24, 3), told(24, 0.9), told(1, 0.3), told(1, 0.01)]).toEqual([
-    ...['', 'warning', 'failed', '', 'failed'],
-  ]);
-  expect([told(90 * 24, 15 * 24), told(90 * 24, 13 * 24), told(90 * 24, 2), told(90 * 24, -1)]).toEqual([
-    ...['', 'warning', 'warning', 'failed'],
-  ]);
+  const ofADay = [23, 3, 0.9].map((left) => at(24, left));
+  expect([...ofADay, at(1, 0.3), at(1, 0.01)]).toEqual(['', 'warning', 'failed', '', 'failed']);
+  const of90Days = [15 * 24, 13 * 24, 2, -1].map((left) => at(90 * 24, left));
+  expect(of90Days).toEqual(['', 'warning', 'warning', 'failed']);
 });
 
 test('a path that a reload has made a route is no typo any more', () => {
@@ -899,9 +899,8 @@ test('nothing follows from a secret’s problem that began before it, or on a ro
   expect(notes.advice.map((one) => one.id)).toEqual(ids);
   expect(notes.right.map((one) => one.id)).toContain('secrets');
   // What is wrong in the configuration beside it is no consequence of it.
-  expect([told('current', 20_000), told('current', 20_000, true)].map((ids) => ids.includes('reload-failed'))).toEqual([
-    ...[false, true],
-  ]);
+  const isTold = (isRefused: boolean) => told('current', 20_000, isRefused).includes('reload-failed');
+  expect([isTold(false), isTold(true)]).toEqual([false, true]);
   expect(told('current', 20_000)[0]).toBe('secret-problem');
   for (const ids of [told('current', 5000), told('other', 20_000)]) expect(ids[0]).toBe('another-secret');
 });
@@ -919,7 +918,13 @@ test('deliveries have stopped only where their pauses of a day are known: a firs
   // Nor do two, or a pause of less than a quarter of an hour, or what came before, or as much beside deliveries.
   expect(said(25, times(2, unsigned, 3600))).toEqual(calm);
   expect(said(25, times(5, unsigned, 120), 60)).toEqual(calm);
-  const other = { ...unsigned, ...stranger };
+  const other = { ...unsigned, client: '192.0.2.44' }; // through the same front
+  const [proven, slow] = [
+    refused({ hint: hint('body-changed', '') }),
+    refused({ ...unread, reason: 'header_timeout' }),
+  ];
+  const { advice } = judgedAfter([proven, ...times(101, accepted(), 900), ...times(5, slow, 1800)]);
+  expect(advice[0]).toMatchObject({ state: 'warning', id: 'slow-request' }); // what proves a sender is no acceptance
   for (const after of [[9000], times(9, other, 900)]) expect(said(25, after, 900, other)).toEqual(calm);
 });
 
@@ -1198,4 +1203,7 @@ test('what was refused of a sender that is not known yet counts as lost once it 
   expect(beside.advice[0]?.follows[0]?.message).toContain(', the last one 20 s ago ');
   const [was, is] = [refused({ userAgent: 'Hooks/2' }), accepted({ userAgent: 'Hooks/2' })]; // from a known address
   expect(judgedAfter([accepted(), was, is]).lost.refused).toBe(1);
+  const others = Array.from({ length: 16 }, (_, nth) => accepted({ client: `198.51.100.${nth}` }));
+  const ofOne = [15, 16].map((amount) => judgedAfter([accepted(), ...others.slice(0, amount), refused()]).lost.refused);
+  expect(ofOne).toEqual([1, 0]); // the last 16 senders are known
 });
