@@ -110,7 +110,7 @@ export class Ledger {
       // What looks like our probe may be anybody's. What came back to us is counted where it came in.
       else if (userAgent === PROBE_AGENT || reason === 'loop_detected') this.#count('others', '', record, now);
       else this.#weigh(record, ofLook, now);
-    } else if (decision === 'forwarded' && record.signed) this.#forward(record, ofLook, now);
+    } else if (record.signed) this.#forward(record, ofLook, now);
     // A signature was lost on the way from a delivery, and from whatever has it under another name.
     return diagnosisFor(record, ofLook !== null || renamedHeader !== null);
   }

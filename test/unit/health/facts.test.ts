@@ -8,6 +8,7 @@ import { renderStatusPage } from '../../../src/admin/page/page.ts';
 import { BROKEN_OFF, type Hint, OVERLOAD_HINTS, preambleHint } from '../../../src/core/hint.ts';
 import { PROBE_AGENT } from '../../../src/core/permit.ts';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
+import type { Route } from '../../../src/core/routes.ts';
 import type { DeferredFacts, Facts, SecretFacts } from '../../../src/facts.ts';
 import { type ApiStatus, Health } from '../../../src/health/health.ts';
 import { Ledger } from '../../../src/health/ledger.ts';
@@ -15,7 +16,7 @@ import { RouteLedger } from '../../../src/health/route-ledger.ts';
 import { secretVerdict } from '../../../src/health/secret-findings.ts';
 import { reasonText } from '../../../src/health/sentences.ts';
 import { NONE } from '../../../src/health/tallies.ts';
-import { tableOf } from '../core/fixtures.ts';
+import { forward, table, tableOf, verify } from '../core/fixtures.ts';
 import { accepted, CONFIG, CURRENT, DEFERRED, factsOf, hint, judged, NOTIFY, NOW, ONCE, refused } from '../fixtures.ts';
 import { type Coming, judgedAfter, times } from './fixtures.ts';
 
@@ -480,6 +481,8 @@ test('a handshake that fails as those of health checks do is a loss, but where d
   expect(told('accepted', 'checked', 'checked')).toBe(2);
   expect(told('accepted', 'elsewhere', 'elsewhere')).toBe(0);
   const check = { address: '192.0.2.7', hint: without };
+  const elsewhere = { address: '203.0.113.9' }; // a check came from there, and no delivery
+  expect(judgedAfter([{ ...elsewhere, hint: without }, accepted(), elsewhere]).lost.turnedAway).toBe(0);
   expect(judgedAfter([check, accepted(), check]).advice[0]?.id).toBe('nothing-proven');
   expect(told('checked', 'accepted', 'checked', 'checked')).toBe(0);
   expect(told('accepted', 'checked', 'accepted', 'checked')).toBe(1);
@@ -589,11 +592,14 @@ test('what was lost since no secret is live follows from why none is', () => {
 test('unsigned POSTs elsewhere are a warning only where deliveries are to come on no other path, however many', () => {
   const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
   const scans = times(5, refused({ ...bare, route: 'unmatched', path: '/.env' }));
-  const said = (...paths: readonly string[]) => {
-    const { advice } = judgedAfter([tableOf(paths), ...scans], { routes: paths.map((path) => ({ ...NOTIFY, path })) });
+  const said = (...all: readonly Route[]) => {
+    const routes = all.map(({ path, action }) => ({ ...NOTIFY, path, action }));
+    const { advice } = judgedAfter([table(all, 'verify'), ...scans], { routes });
     return advice.flatMap(({ state, id, route }) => (id === 'no-signature' ? `${state} ${route}` : []));
   };
-  expect([said('unmatched'), said('/notify', 'unmatched')]).toEqual([['warning unmatched'], ['note null']]);
+  const unmatched = verify('unmatched');
+  expect([said(unmatched), said(forward('/open'), unmatched)]).toEqual([['warning unmatched'], ['warning unmatched']]);
+  expect(said(verify('/notify'), unmatched)).toEqual(['note null']);
 });
 
 test('what came on routes that reloads have removed is kept for a day', () => {
@@ -601,9 +607,14 @@ test('what came on routes that reloads have removed is kept for a day', () => {
   for (let nth = 0; nth < 9; nth++) {
     ledger.keepOnly(tableOf([`/${nth}`]), nth * 26 * HOUR);
     ledger.record(refused({ route: `/${nth}` }), nth * 26 * HOUR);
-    ledger.of(`/${nth}`);
+    const event = { route: `/${nth}`, event: '', fate: 'failed', upstreamStatus: 500 } as const;
+    ledger.sentAgain(event, nth * 26 * HOUR);
   }
   expect([...ledger.tallies.claims.keys(), ...ledger.all.keys()]).toEqual(['/8', '/8']);
+  ledger.keepOnly(tableOf(['/9']), 300 * HOUR);
+  expect(ledger.hasEpisode(300 * HOUR)).toBe(false);
+  const [routes, early] = [tableOf(['/notify']), times(3, refused())]; // those of a route that stays are told longer
+  expect(judgedAfter([routes, ...early, 90_000, routes]).advice[0]?.state).toBe('warning');
 });
 
 const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress: '192.0.2.44' } as const;
@@ -1087,6 +1098,8 @@ test('what has only the look of deliveries, or only their address that others sh
   expect(told(large, {}, 15)).toEqual(['warning', 'large-head']);
   expect(told(large, {}, 40)).toEqual(['failed', 'large-head']);
   expect(headOf(judgedAfter(times(3, unread)))[0]).toBe('warning'); // before the first, too
+  const stripped = refused({ reason: 'missing_signature', signed: false, event: '' });
+  expect(judgedAfter([accepted(), stripped, unread]).lost.refused).toBe(2); // a delivery, and no others' request
 });
 
 test('an event whose tries lie within each other came back to us, whatever answered', () => {

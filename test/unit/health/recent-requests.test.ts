@@ -29,8 +29,9 @@ test('a known sender without its signature header has the diagnosis of the headl
   const dropped = refused({ reason: 'missing_signature', signed: false, client, userAgent, contentType });
   expect(health.record(dropped)).toBe('no-signature'); // its group shows what the last one has
   settle(health, accepted());
+  for (const other of [{ contentType: 'text/plain' }, { client: '198.51.100.9' }])
+    expect(health.record({ ...dropped, ...other })).toBe('no-signature');
   expect(health.record(dropped)).toBe('signature-dropped');
-  expect(health.record({ ...dropped, client: '198.51.100.9' })).toBe('no-signature');
   const { refusals } = health.judge(factsOf());
   expect(refusals.map(({ diagnosis }) => diagnosis).toSorted()).toEqual(['no-signature', 'signature-dropped']);
 });
@@ -141,6 +142,7 @@ test('the background noise of a public port is in the list of refusals, and told
     unsigned({ reason: 'missing_signature', method: 'HEAD' }),
     unsigned({ reason: 'bad_request', method: 'GET' }),
     accepted({ reason: 'client_closed' }),
+    accepted({ decision: 'forwarded', fate: 'none', signed: false, event: '' }),
   ];
   expect(told(...scans)).toEqual(['all-is-well']);
   // A refused request with a signature may be a delivery.
