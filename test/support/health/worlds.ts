@@ -35,6 +35,8 @@ const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind =
   late,
 });
 const front = (causes: readonly string[], changes: Changes): FaultKind => ({ side: 'front', changes, causes });
+const proven = (causes: readonly string[], changes: Changes) => ({ ...front(causes, changes), isProven: true });
+const unprovable = (causes: readonly string[], changes: Changes) => ({ ...front(causes, changes), isUnprovable: true });
 const unsigned = { reason: 'missing_signature', signed: false, event: '' } as const;
 /** A head that was not read tells nothing. */
 const unread = {
@@ -65,25 +67,16 @@ export const FAULTS = {
     reason: 'expired_secret',
     hint: hint('expired-secret', 'signed with old', 'old'),
   }),
-  'rewritten by a new front': {
-    ...front(['body-changed'], {
-      userAgent: 'axios/1.7.2',
-      contentType: 'application/json; charset=utf-8',
-      hint: hint('body-changed', 'the signature fits the body as JSON.stringify writes it'),
-    }),
-    isProven: true,
-  },
-  'newline since an update': {
-    ...front(['trailing-newline'], {
-      userAgent: 'Entrupy-next/0.1',
-      hint: hint('trailing-newline', 'the secret was used with a trailing newline'),
-    }),
-    isProven: true,
-  },
-  compressed: {
-    ...front(['body-compressed'], { hint: hint('body-compressed', 'the body was signed before it was compressed') }),
-    isProven: true,
-  },
+  'rewritten by a new front': proven(['body-changed'], {
+    userAgent: 'axios/1.7.2',
+    contentType: 'application/json; charset=utf-8',
+    hint: hint('body-changed', 'the signature fits the body as JSON.stringify writes it'),
+  }),
+  'newline since an update': proven(['trailing-newline'], {
+    userAgent: 'Entrupy-next/0.1',
+    hint: hint('trailing-newline', 'the secret was used with a trailing newline'),
+  }),
+  compressed: proven(['body-compressed'], { hint: hint('body-compressed', 'the body was signed before that') }),
   hex: front(['signature-form'], {
     reason: 'malformed_signature',
     event: '',
@@ -102,18 +95,11 @@ export const FAULTS = {
     status: 400,
   }),
   'large head': front(['large-head'], { ...unread, reason: 'header_too_large', rule: 'head-size', status: 431 }),
-  'slow head': {
-    ...front(['slow-request'], { ...unread, reason: 'header_timeout', status: 408 }),
-    isUnprovable: true,
-  },
-  'another look': {
-    ...front(['another-secret'], { userAgent: 'Hooks/9' }),
-    isUnprovable: true,
-  },
-  'moved behind a front that strips': {
-    ...front(['signature-dropped'], { ...unsigned, userAgent: 'Go-http-client/2.0', ...from('10.0.0.9') }),
-    isUnprovable: true,
-  },
+  'slow head': unprovable(['slow-request'], { ...unread, reason: 'header_timeout', status: 408 }),
+  'another look': unprovable(['another-secret'], { userAgent: 'Hooks/9' }),
+  'moved behind a front that strips': unprovable(['signature-dropped'], {
+    ...{ ...unsigned, ...from('10.0.0.9'), userAgent: 'Go-http-client/2.0' },
+  }),
   door: { side: 'door', changes: {}, causes: ['connections-full'] },
   handshakes: { side: 'door', changes: { hint: HANDSHAKE }, causes: ['handshake-fails'] },
 } as const satisfies Record<string, FaultKind>;
