@@ -115,7 +115,7 @@ function asData(admission: Admission, path: string, routes: RouteTable, at: numb
       return { path, action, mode, how };
     }),
     route: rule === null || OF_A_ROUTE.has(rule) ? (treatment?.path ?? null) : null,
-    outcome: OUTCOMES[admission.kind],
+    outcome: admission.kind === 'read' && treatment?.mode === 'report' ? 'reported' : OUTCOMES[admission.kind],
     status: refused === null ? null : REASONS[refused.reason].status,
     reason: refused?.reason ?? reported,
     rule,
@@ -139,7 +139,7 @@ function textOf(
   const rows = labelled({ path, folded, marks, candidates: how, ...data, rule: stops }, OF_ROUTE);
   const end = {
     refused: `${status} ${reason}`,
-    reported: `forwarded, reported as ${reason}`,
+    reported: `forwarded, reported ${reason ? `as ${reason}` : 'unless a secret of its route signed it'}`,
     forwarded: `forwarded unverified by ${data.route}`,
     verified: `verified by ${data.route}: forwarded unchanged if one of its secrets signed it`,
   }[outcome];

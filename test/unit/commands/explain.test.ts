@@ -35,6 +35,7 @@ test.each<[what: string, args: readonly string[], end: string, said?: RegExp]>([
   ['a query, before the method', ['PUT', '/notify?a=b'], '400 bad_request\n', /^rule +query, on \/notify: it stops /m],
   ['a signature in another form', ['POST', '/notify', HEX], '401 malformed_signature\n', IS_HEX],
   ['the same, reported', ['POST', '/trial', HEX], 'forwarded, reported as malformed_signature\n', IS_HEX],
+  ['one that may be right', ['POST', '/trial'], 'forwarded, reported unless a secret of its route signed it\n'],
   ['a method that the parser refuses', ['FOO', '/notify'], '400 bad_request\n', BY_PARSER],
   ['a large head', ['POST', '/notify', LARGE], '431 header_too_large\n', /^rule +head-size, /m],
   ['the whole server', ['OPTIONS', '*'], '400 bad_request\n', /^rule +\S+, on every route: /m],
