@@ -128,10 +128,10 @@ function onceStatus(opened: ReturnType<Live['services']['once']>) {
   const { claims, settings } = opened;
   const { store, name, onStoreFailure } = settings;
   const host = store === 'memory' ? store : new URL(store).host;
-  const { failure: problem, isKnown } = claims;
+  const { failure: problem, isKnown, unclaimed } = claims;
   const [entries, evicts] = [claims.entries(), claims.evicts()];
   const isUnnamed = store !== 'memory' && name === '';
-  return { store: host, isUnnamed, entries, isKnown, problem, evicts, onStoreFailure };
+  return { store: host, isUnnamed, entries, isKnown, problem, evicts, unclaimed, onStoreFailure };
 }
 
 /** Reads only the last summary, so it is cheap even with tens of thousands of deliveries. */

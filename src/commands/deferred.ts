@@ -9,6 +9,7 @@ import { loadConfig } from '../config/load.ts';
 import { redelivers } from '../core/routes.ts';
 import { lossStatus, turnOf } from '../facts.ts';
 import { DIAGNOSES } from '../health/diagnoses.ts';
+import { count } from '../health/sentences.ts';
 import { dateText, spanText } from '../health/times.ts';
 import { ALL_WHYS, mostBytes, splitRecord } from '../redelivery/record.ts';
 import { openStore } from '../redelivery/stores/open-store.ts';
@@ -111,7 +112,7 @@ async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
   }
   const lost = (await store.losses()).map(lossStatus);
   const rows = lost.map(({ at, id, route, came, attempts, lastFailure, why, events }) => {
-    const name = id || `${events ?? 'a number not known'}`;
+    const name = id || `${events === null ? 'events' : count(events, 'event')} whose ids are not known`;
     return [name, timeText(came), why, lastFailure || '-', `${attempts ?? '-'}`, timeText(at), route ?? '-'];
   });
   const lines = [['id', 'came', 'why', 'answer', 'attempts', 'lost', 'route'], ...rows].map(lineOf).join('');

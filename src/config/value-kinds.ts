@@ -73,7 +73,7 @@ function quantity<A extends 0 | 'auto'>(kind: Quantity, bare: z.ZodMiniType<numb
     if (written === also || value === also) return also ?? null;
     return value !== null && value >= least && value <= most ? value : null;
   };
-  const words = also === 'auto' ? [z.literal('auto')] : [];
+  const words = also === undefined ? [] : [z.literal(String(also))];
   const input = z.union([...words, bare, z.string().check(z.regex(kind.pattern))]);
   const allowed = `${extra}${kind.name} from ${min} to ${max}, such as ${kind.examples}`;
   return allows(allowed, converted(input, read), kind.format);

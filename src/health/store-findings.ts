@@ -11,6 +11,7 @@ const MOST_WHYS = 3;
 /** The fate of a delivery that was turned away is known once the store has answered, which takes it ten seconds at most. */
 const LATEST = 11 * SECOND;
 const FEW = 3;
+const TWICE = 'If it matters that the app got an event twice, look for these there.';
 const NEARLY_FULL = 0.9;
 
 export function* storeFindings(input: Input): Findings {
@@ -28,7 +29,7 @@ export function* storeFindings(input: Input): Findings {
 }
 
 function* ofOnce(
-  { store, problem, evicts, onStoreFailure, isUnnamed }: NonNullable<Facts['once']>,
+  { store, problem, evicts, unclaimed, onStoreFailure, isUnnamed }: NonNullable<Facts['once']>,
   input: Input,
 ): Findings {
   const { lastTaken, routes } = input.ledger;
@@ -36,8 +37,13 @@ function* ofOnce(
   if (evicts !== null) yield evicting(`${name} may forget them before their time`, evicts);
   const refuses = onStoreFailure === 'refuse';
   const effect = refuses ? 'routes with once answer 503' : 'events may be delivered twice';
-  const fails = `${name} fails: ${problem}. Until it works again, ${effect}.`;
+  const isRecent = unclaimed !== null && input.facts.now - unclaimed.at < QUARTER;
+  const without = isRecent
+    ? ` Since the start ${count(unclaimed.count, 'event')} went to the app without it, the last one ${ago(unclaimed.at, input.facts.now)}.`
+    : '';
+  const fails = `${name} fails: ${problem}. Until it works again, ${effect}.${without}`;
   if (problem !== null) yield finding(refuses ? 'failed' : 'warning', 'once-store', fails);
+  else if (isRecent) yield { ...finding('warning', 'once-store', `${name} works again.${without}`), remedy: TWICE };
   const known = routes.reduce((sum, [, { fates }]) => sum + fates.duplicate, 0);
   if (store === 'memory' || !Number.isNaN(lastTaken) || known < FEW) return;
   // Other replicas have a name in common, too: then it is no more than a note.
@@ -73,7 +79,6 @@ function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: num
   yield finding('warning', 'deferred-lost', message);
 }
 
-/** Why, and what would have kept them: that differs. */
 const WHY_LOST: Readonly<Record<string, string>> = {
   keep: 'nobody decided within redelivery.keep (a longer one leaves more time)',
   room: 'newer ones needed the room (raise redelivery.maxBytes, or decide sooner)',

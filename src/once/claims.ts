@@ -25,7 +25,6 @@ interface ClaimsOptions {
   /** Opens the store, which may report problems at any time. */
   readonly open: (onChange: OnStoreChange) => Promise<OnceStore>;
   readonly onStoreFailure: 'forward' | 'refuse';
-  /** Called when the store starts to fail and when it works again. */
   readonly onChange: OnStoreChange;
 }
 
@@ -85,17 +84,16 @@ const CLOSE_MS = 2000;
 
 export class Claims {
   readonly #options: ClaimsOptions;
-  /** Returns the store, and opens it if it is not open yet. */
   readonly #store: () => Promise<OnceStore>;
   #opened: OnceStore | null = null;
   readonly #underWay = new Map<string, UnderWay>();
   #onSettled: (() => void) | null = null;
   readonly entries: OnceStore['entries'] = () => this.#opened?.entries() ?? 0;
   readonly evicts: OnceStore['evicts'] = () => this.#opened?.evicts() ?? null;
-  /** False before the store has worked or failed. */
   isKnown = false;
   failures = 0;
-  /** The current problem with the store; null if none is known. */
+  /** Events that went to the app without a claim, as the store failed: how many, and the last time (epoch ms); null if none did. */
+  unclaimed: { readonly count: number; readonly at: number } | null = null;
   failure: string | null = null;
 
   constructor(options: ClaimsOptions) {
@@ -160,6 +158,7 @@ export class Claims {
       this.#failed(error);
       // Otherwise the event is delivered without a claim, and still recorded if the store works again by then.
       if (this.#options.onStoreFailure === 'refuse') return this.#end(own, { kind: 'refuse', full: 'store' });
+      this.unclaimed = { count: (this.unclaimed?.count ?? 0) + 1, at: Date.now() };
     }
     return own.begin();
   }

@@ -209,6 +209,8 @@ describe.concurrent('a proxy that redelivers', () => {
       { id: '', events: 3, why: expect.stringContaining('removed') },
     ]);
     expect(await results(proxy, 'lost')).toBe(3);
+    const { stdout } = await callCommand(['deferred', '--config', proxy.configFile]);
+    expect(stdout).toMatch(/^3 events whose ids are not known +- /m);
     const lost = 'the store of deferred deliveries has lost what waited in it';
     const line = await proxy.waitForLog(({ msg }) => msg === lost);
     expect(line).toMatchObject({ level: 'error', problem: expect.stringContaining('removed or replaced') });

@@ -210,7 +210,7 @@ export const DEFERRED: DeferredFacts = {
 };
 
 export const ONCE = {
-  ...{ store: 'redis', isUnnamed: false, entries: 0, isKnown: true, problem: null, evicts: null },
+  ...{ store: 'redis', isUnnamed: false, entries: 0, isKnown: true, problem: null, evicts: null, unclaimed: null },
   onStoreFailure: 'forward',
 } as const;
 

@@ -20,7 +20,7 @@ test('an empty file, an empty mapping and emptied sections are the defaults', ()
 test('units become milliseconds, bytes and epoch milliseconds', () => {
   const config = load(`
 limits: { maxBody: 64KiB, bufferedBytes: 8MiB, headersTimeout: 250ms, maxHeader: 2048 }
-upstream: { idleTimeout: 0, keepAlive: 0s }
+upstream: { idleTimeout: 0, keepAlive: '0' }
 secrets: [{ id: a, file: /a, overlap: 24h, notBefore: 2026-11-01T00:00:00Z }]
 routes: [{ path: /a, mode: report, reportUntil: 2026-12-31T00:00:00+01:00, once: 1h }]
 `);

@@ -714,6 +714,16 @@ test('where all were known to a store of delivered events without a name, anothe
   });
 });
 
+test('what went to the app without once stays told for a quarter of an hour after its store works again', () => {
+  const said = (ago: number) =>
+    judgedAfter([accepted()], { once: { ...ONCE, unclaimed: { count: 8, at: NOW - ago } } }).advice[0];
+  const message = expect.stringMatching(
+    / works again\. Since the start 8 events went to the app without it, the last /,
+  );
+  expect(said(890_000)).toMatchObject({ state: 'warning', id: 'once-store', message });
+  expect(said(900_000)?.state).toBe('ok');
+});
+
 test('of two causes each is failed by its own share, or both by the one that they have together', () => {
   const fails = accepted({ status: 500, upstreamStatus: 500 });
   const said = (...came: Parameters<typeof judgedAfter>[0]) =>

@@ -146,7 +146,7 @@ describe('a burst of one event', () => {
 
 test('a store that fails still lets requests for an event without a claim go one at a time, and learns of its delivery', async () => {
   const committed: string[] = [];
-  const { admit } = deliveries({
+  const { all, admit } = deliveries({
     claim: away,
     release: away,
     commit: async (key) => void committed.push(key),
@@ -157,6 +157,7 @@ test('a store that fails still lets requests for an event without a claim go one
   claimOf(await twin).delivered();
   await turnOfTheLoop();
   expect(committed).toEqual([eventKey('/n', Buffer.from('e'))]);
+  expect(all.unclaimed?.count).toBe(2);
 });
 
 describe('closing', () => {
