@@ -25,6 +25,8 @@ const STILL_MS = 60_000;
 
 interface Deferred {
   readonly store: DeferredStore;
+  /** The store's directory or URL. A person who forgot --config sees by it that this is another store. */
+  readonly place: string;
   readonly admin: URL;
   /** Receives what is shown before all of it is known, and a line for each change that `deliver` sees. */
   readonly io: Pick<Io, 'stdout' | 'stderr'>;
@@ -55,7 +57,7 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   const store = await openStore({ ...redelivery, ...opening, readPassword, onLoss: remark, onProblem: ignore });
   const isJson = values.json === true;
   const sends = redelivers(config);
-  const deferred = { store, admin: localUrl(at.host, at.port), io, isJson, sends };
+  const deferred = { store, place: redelivery.store, admin: localUrl(at.host, at.port), io, isJson, sends };
   const done = await action(deferred, id).catch((error: Error) => {
     return `the store ${redelivery.store}: ${error.message}${sends ? '' : '; no route has redeliver'}`;
   });
@@ -69,7 +71,7 @@ export const run = command('deferred', async ({ values, positionals: [word = 'li
   return done.code ?? 0;
 });
 
-const NOTHING_DEFERRED = 'Nothing is deferred.\n';
+const nothingIn = (place: string) => `Nothing is deferred in ${place}.\n`;
 const noSuchId = (id: string) => `nothing is deferred under the ID ${id}`;
 
 /**
@@ -102,7 +104,7 @@ function shownOf({ id, state, bytes, wait, asked, leased, note }: Entry, sends: 
 }
 
 /** Shows each page as it comes: a store may hold a hundred thousand, and all of them together exceed a small heap. */
-async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
+async function list({ store, place, io, isJson, sends }: Deferred): Promise<Done> {
   let isFirst = true;
   for await (const page of pagesOf(store)) {
     const shown = page.map((entry) => shownOf(entry, sends));
@@ -116,7 +118,7 @@ async function list({ store, io, isJson, sends }: Deferred): Promise<Done> {
     return [name, timeText(came), why, lastFailure || '-', `${attempts ?? '-'}`, timeText(at), route ?? '-'];
   });
   const lines = [['id', 'came', 'why', 'answer', 'attempts', 'lost', 'route'], ...rows].map(lineOf).join('');
-  const nothing = isFirst ? NOTHING_DEFERRED : '';
+  const nothing = isFirst ? nothingIn(place) : '';
   return {
     json: `${isFirst ? OPENING : ''}],"lost":${jsonOf(lost)}}`,
     text: lost.length === 0 ? nothing : `${nothing}\n${lines}`,
@@ -180,10 +182,10 @@ async function dropExpired({ store }: Deferred): ReturnType<Action> {
 
 /** Has the running proxy, which alone sends, try deferred deliveries now, at its own pace. */
 async function deliver(deferred: Deferred, id: string): ReturnType<Action> {
-  const { store, admin } = deferred;
+  const { store, place, admin } = deferred;
   const chosen = await attemptsOf(store, id);
   if (id !== '' && chosen.size === 0) return noSuchId(id);
-  if (chosen.size === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: NOTHING_DEFERRED };
+  if (chosen.size === 0) return { json: { asked: 0, gone: 0, waiting: [] }, text: nothingIn(place) };
   const url = new URL(id === '' ? '/-/redeliver' : `/-/redeliver?id=${id}`, admin);
   const { status, text } = await ask({ url, body: Buffer.alloc(0), timeout: STILL_MS });
   if (status === null) return `no answer from the proxy at ${admin.href}: ${text}`;

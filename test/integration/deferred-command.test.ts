@@ -41,6 +41,7 @@ const json = (proxy: RunningProxy, ...words: readonly string[]) =>
 const NO_ID = `${'0'.repeat(16)}-${'0'.repeat(32)}`;
 
 const directory = ownDirectory();
+const NOTHING = `Nothing is deferred in ${directory}.\n`;
 
 describe('deferred', () => {
   const on = shared(startApp, {
@@ -56,11 +57,11 @@ describe('deferred', () => {
   });
   afterEach(async () => {
     app.answer = () => 200;
-    await eventually(async () => (await command(proxy, 'deliver')).stdout, 'Nothing is deferred.\n');
+    await eventually(async () => (await command(proxy, 'deliver')).stdout, NOTHING);
   });
 
   plainTest('lists what waits, the oldest first, for people and for programs', async () => {
-    expect(await command(proxy)).toEqual({ code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
+    expect(await command(proxy)).toEqual({ code: 0, stdout: NOTHING, stderr: '' });
     app.answer = () => 503;
     const before = Date.now();
     await defer(proxy, 'one', { target: '/notify?token=MARKER', lines: ['X-Key: MARKER'] });
@@ -160,7 +161,7 @@ describe('deferred', () => {
     });
     expect(told.stderr).toMatch(/3 of 3 gone, 0 not taken\n$/);
     expect(new Set(app.bodies().slice(-3))).toEqual(new Set(['one', 'two', 'three']));
-    await eventually(() => command(proxy, 'deliver'), { code: 0, stdout: 'Nothing is deferred.\n', stderr: '' });
+    await eventually(() => command(proxy, 'deliver'), { code: 0, stdout: NOTHING, stderr: '' });
   });
 
   plainTest('has it deliver one that the app refused before', async () => {
@@ -209,7 +210,7 @@ describe('deferred', () => {
     const store = join(directory, 'none');
     await writeFile(configFile, `unmatched: reject\nredelivery: { store: ${store} }\n`);
     // A store that does not exist holds nothing, and none is made.
-    const nothing = { code: 0, stdout: 'Nothing is deferred.\n', stderr: '' };
+    const nothing = { code: 0, stdout: `Nothing is deferred in ${store}.\n`, stderr: '' };
     for (const action of ['list', 'deliver'])
       expect(await command({ configFile, adminPort: 1 }, action)).toEqual(nothing);
     expect(existsSync(store)).toBe(false);
@@ -284,7 +285,7 @@ describe('deferred', () => {
     await kept(2);
     expect(await json(proxy, 'drop', '--expired')).toEqual({ code: 0, dropped: 2, sending: 0 });
     await kept(0);
-    expect((await command(proxy)).stdout).toBe('Nothing is deferred.\n'); // what a person decided is no loss
+    expect((await command(proxy)).stdout).toBe(NOTHING); // what a person decided is no loss
     expect(await command(proxy, 'list', '--expired')).toMatchObject({ code: 2 });
     await change(proxy, () => ({ routes: [{ path: '/notify', redeliver: '1h' }] }));
   });

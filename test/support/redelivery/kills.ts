@@ -31,8 +31,7 @@ export interface Kills {
 
 /** Settings of a store in which events are lost, for want of a decision and of room. */
 export const TIGHT = { keep: '500ms', maxBytes: '512KiB' };
-const EACH_ROUND = 40;
-const ROUND_MS = 900;
+const [EACH_ROUND, ROUND_MS] = [40, 900];
 const NAME = 'kills';
 const ENDS = ['delivered', 'dropped', 'lost', 'replaced'];
 /** Said where an equal fresh event, or a person who asked for it, came between the line of a loss and the removal. */
