@@ -62,9 +62,8 @@ export class LeasedEvent {
     if (!asked && this.#began >= this.#keptUntil(note)) return storeState.lose({ ...this.#leased, note }, 'keep');
     const keptNote = asked ? { ...note, tried: this.#began } : note; // so it is kept anew
     if (isKept) return this.#become(keptNote, state); // not accepted, or due too early (clocks differ, given back)
-    const isKnown = state === 'unverified' || storeState.refused.has(this.#leased.id); // or found no connection elsewhere
     dropOldest(storeState.refused.set(this.#leased.id, note), MOST_REFUSED);
-    const results = isKnown ? [] : (['unverified'] as const);
+    const results = state === 'unverified' ? [] : (['unverified'] as const);
     return this.#become(keptNote, 'unverified', UNVERIFIED_PAUSE_MS, ...results);
   }
 
