@@ -191,7 +191,7 @@ function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
     ({ why, secret, deliveries: n }) => `${n} (${why === 'elsewhere' ? `it lacks secret ${secret}` : why})`,
   );
   const others =
-    refusals.length === 0 ? '' : ` Another process did not verify ${refusals.join(', ')}; this one looks itself.`;
+    refusals.length === 0 ? '' : ` Another proxy did not verify ${refusals.join(', ')}; this one looks itself.`;
   const where = waits.length > 1 ? ` on ${waits.length} routes` : '';
   const message = `${manyWait(waiting)} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${others}${whatChanged(came, facts)}`;
   yield { ...finding('warning', 'deferred-waits', message), routes: waits.map(({ route }) => route) };

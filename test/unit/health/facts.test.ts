@@ -290,7 +290,7 @@ test('what a store held when it was last counted is not said to be there now', (
   const lastSeen = NOW - 12_000;
   expect(message({}, 2)).toContain(' Nothing is lost yet: 1 waits to be sent again.');
   const elsewhere = ['limits', 'elsewhere'].map((why) => ({ why, secret: 'a', route: '/notify', deliveries: 1 }));
-  const others = ' Another process did not verify 1 (limits), 1 (it lacks secret a); this one looks itself.';
+  const others = ' Another proxy did not verify 1 (limits), 1 (it lacks secret a); this one looks itself.';
   expect(message({ elsewhere })).toContain(others);
   expect(message({ sends: false }, 2)).toContain(' Nothing is lost yet: 1 waits unsent.');
   const old = message({ lastSeen }, 2);
