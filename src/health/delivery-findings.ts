@@ -50,7 +50,7 @@ export function* deliveryFindings(input: Input): Findings {
 /** Of one cause: its own number, and what holds for all of the route. */
 function caused(state: Finding['state'], path: string, known: RouteLedger, cause: Cause, input: Input): Finding {
   const { facts, now } = input;
-  const { diagnosis, detail, times, others, all, lastAt, isRefusal } = cause;
+  const { diagnosis, detail, times, all, lastAt, isRefusal } = cause;
   const began = epoch(input, cause.began);
   const latest = Math.max(lastAt, detail.startedAt); // or of a stored one that failed again, and does not count
   const silence = now - Math.max(latest, known.lastTry);
@@ -62,9 +62,6 @@ function caused(state: Finding['state'], path: string, known: RouteLedger, cause
   const parts = [
     `${toldOf(`${amount} to ${named(path, facts, detail)}${from}`, cause)}, ${when}`,
     `${sinceWhy(input, latest, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
-    others === 0
-      ? ''
-      : ` ${count(others, 'of these was', 'of these were')} sent again, and came to another proxy or before the start.`,
     known.good === 0 ? ' The app has taken none since the start.' : '',
     stored(path, cause, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',

@@ -48,8 +48,6 @@ const newCause = (diagnosis: Diagnosis, record: Detail, goodBefore: number, know
   lastAt: known,
   /** How many events met it last; those that the app has not taken since, and those of them that may be lost. */
   times: 0,
-  /** Those of them that came to another process, or before the start, and were sent again by this one. */
-  others: 0,
   open: 0,
   lost: 0,
   /** How many events came where it strikes since its first one was known. */
@@ -109,7 +107,6 @@ interface Untaken {
   readonly cause: Cause;
   readonly at: number;
   readonly startedAt: number;
-  readonly isOthers: boolean;
   /** How many tries before it lay within each other, and within this one. */
   readonly within: number;
 }
@@ -181,20 +178,15 @@ export class RouteLedger {
     // bytes in old space, which only a full collection frees.
     if (this.untaken.size > 1) this.untaken.delete(event);
     const isKnown = before !== undefined && this.#uncount(before);
-    if (isKnown) {
-      before.cause.times--;
-      before.cause.others -= Number(before.isOthers);
-    }
-    const isOthers = before?.isOthers ?? (loss === null && record.fate !== 'deferred');
+    if (isKnown) before.cause.times--;
     const within = before !== undefined && startedAt < before.startedAt ? before.within + 1 : 0;
     const diagnosis = upstreamStatus > 0 && within >= LOOPED ? 'upstream-loop' : met;
     const begin = () => newCause(diagnosis, record, this.lastGood, now);
     const isLate = now < this.lastTry || now < this.lastGood; // others came since: a loss, and no try
     const cause = isLate ? begin() : entryOf(this.#causes, diagnosis, begin);
     if (!isLate) this.#try(cause, isKnown, now);
-    cause.others += Number(isOthers);
     detailOf(record, cause.detail);
-    if (event !== '') this.untaken.set(copied(event), { loss, cause, at: now, startedAt, isOthers, within });
+    if (event !== '') this.untaken.set(copied(event), { loss, cause, at: now, startedAt, within });
     dropOldest(this.untaken, MOST_UNTAKEN);
     if (loss === null) return;
     cause.lost++;

@@ -10,7 +10,7 @@ import { HAS_SERVERS, REDIS_OR_VALKEY } from '../support/once/redis.ts';
 import { callCommand } from '../support/proxy/command.ts';
 import { eventually, value } from '../support/proxy/proxied.ts';
 import type { RunningProxy } from '../support/proxy/proxy.ts';
-import { change, edit, nextReload } from '../support/proxy/reloads.ts';
+import { change, edit, nextReload, reload } from '../support/proxy/reloads.ts';
 import {
   altered,
   defer,
@@ -31,7 +31,44 @@ function told(proxy: RunningProxy, message: string): number {
   return lines.reduce((sum, { count }) => sum + (typeof count === 'number' ? count : 1), 0);
 }
 
+const UNVERIFIED = 'a deferred delivery cannot be verified, and is not sent';
+
 describe.concurrent('what nothing verifies now', () => {
+  test('stays, is told, and goes once its secret is back or its route verifies again', async ({ app, redeliverer }) => {
+    const secrets = { old: value('old'), current: value('a') };
+    const routes = [
+      { path: '/notify', secrets: ['old', 'current'], redeliver: '1h' },
+      { path: '/other', redeliver: '1h' },
+    ];
+    const proxy = await redeliverer({ secrets, config: { routes } });
+    app.answer = () => 500;
+    await defer(proxy, 'event', { secret: 'old' });
+    await reload(proxy, (config) => config.replace('- old\n', '- none\n'));
+    await redeliver(proxy);
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, expired: 0, unverified: 1 });
+    expect(await results(proxy, 'unverified')).toBe(1);
+    await proxy.waitForLog(({ msg, why }) => msg === UNVERIFIED && why === 'secret_gone');
+    const before = app.requests.length;
+    app.answer = () => 200;
+    await redeliver(proxy);
+    await eventually(() => deferred(proxy), { waiting: 0, stopped: 0, expired: 0, unverified: 1 });
+    expect(app.requests.length).toBe(before);
+    const unlisted = ': 1 whose secret old is not among the secrets of /notify.';
+    expect(JSON.stringify((await proxy.status()).advice)).toContain(unlisted);
+    await reload(proxy, (config) => config.replace('- none\n', '- old\n'));
+    await nothingDeferred(proxy);
+    expect(app.requests.length).toBe(before + 1);
+    await untaken(app, proxy, 'route');
+    const verifies = '    secrets:\n      - old\n      - current\n    redeliver: 1h\n';
+    await reload(proxy, (config) => config.replace(verifies, '    action: forward\n'));
+    await redeliver(proxy);
+    await eventually(async () => (await deferred(proxy)).unverified, 1);
+    app.answer = () => 200;
+    await reload(proxy, (config) => config.replace('    action: forward\n', ''));
+    await nothingDeferred(proxy);
+    expect(app.bodies().at(-1)).toBe('route');
+  });
+
   test('is not sent, whether tampered with, copied, or too large by now', async ({ app, redeliverer, directory }) => {
     const proxy = await redeliverer();
     await untaken(app, proxy, 'one', 'two');
@@ -57,7 +94,6 @@ describe.concurrent('what nothing verifies now', () => {
     await eventually(() => deferred(next), { waiting: 0, stopped: 0, expired: 0, unverified: 3 });
     expect(app.requests.length).toBe(before + 1);
     expect(await results(next, 'unverified')).toBe(3);
-    await next.waitForLog(({ msg }) => msg === 'a deferred delivery cannot be verified, and is not sent');
     // The log counts those of one half second together, whatever their reasons.
     const told = async () => JSON.stringify((await next.status()).advice);
     await eventually(async () => (await told()).includes(': 2 altered in the store, 1 larger than maxBody'), true);
