@@ -26,6 +26,7 @@ export type DeferredDelivery = DeferredFacts['deliveries'][number];
 /** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */
 export const SLOW_MS = 5000;
 
+/** The facts that take time to find out. */
 export type Probed = Readonly<ReturnType<Readiness['unprobed']>>;
 
 export interface Reload {
@@ -168,6 +169,7 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
     stopped: total('stopped'),
     expired: total('expired'),
     unverified: total('unverified'),
+    /** The waiting ones by route. */
     waits: [...Map.groupBy(ofState('waiting'), ({ route }) => route)].map(([route, all]) => {
       const deliveries = all.reduce((sum, group) => sum + group.deliveries, 0);
       return { route, deliveries, end: firstEnd(all)?.at ?? null };

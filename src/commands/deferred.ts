@@ -31,6 +31,7 @@ interface Deferred {
   /** Receives what is shown before all of it is known, and a line for each change that `deliver` sees. */
   readonly io: Pick<Io, 'stdout' | 'stderr'>;
   readonly isJson: boolean;
+  /** False if no route has `redeliver`, so that nothing is sent. */
   readonly sends: boolean;
 }
 
@@ -87,6 +88,7 @@ async function attemptsOf(store: DeferredStore, id: string): Promise<ReadonlyMap
   return attempts;
 }
 
+/** A delivery as its note describes it, unverified. */
 function shownOf({ id, state, bytes, wait, asked, leased, note }: Entry, sends: boolean) {
   return {
     id,

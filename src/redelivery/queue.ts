@@ -79,6 +79,7 @@ export class Queue {
     return this.inUse !== null;
   }
 
+  /** True if a route has `redeliver` now. */
   get sends(): boolean {
     return windowOf(this.#needs.policy(), null) !== null;
   }

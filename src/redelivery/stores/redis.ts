@@ -116,6 +116,8 @@ function sent({ to, ...change }: store.Change): object {
   return { ...change, to: { ...to, pause: Math.ceil(to.pause), note: to.note && noteText(to.note) } };
 }
 
+// --- answers
+
 function allLeasedOf(given: unknown) {
   const [all, wait] = listOf(given, 2);
   return { leased: leasedIn(all), wait: numberOf(wait) < 0 ? Number.POSITIVE_INFINITY : numberOf(wait) };

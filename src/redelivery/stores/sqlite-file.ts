@@ -79,6 +79,7 @@ export class StoreFile {
   #count: number | null = null;
   /** The losses that are not told yet: why stored events are gone, or were set aside. */
   readonly #untold: FileLoss[] = [];
+  /** The losses that no open file remembers yet. */
   #unwritten: FileLoss[] = [];
   /** When a loss was last told, in milliseconds on the monotonic clock. */
   #toldAt = Number.NEGATIVE_INFINITY;
@@ -153,29 +154,16 @@ export class StoreFile {
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
+    // Closing empties the log into the file, if it is still there. The log may hold all of an overwritten file.
+    if (changed.length > 0 || this.#opened?.isOverwritten()) this.close();
     if (changed.includes(this.#path)) {
       // A log or index that has not changed belongs to the file that is gone.
       const logs = [`${this.#path}-wal`, `${this.#path}-shm`];
       for (const own of logs) if (!changed.includes(own)) fs.rmSync(own, { force: true });
-      const lost = sizeOf(this.#path) > 0 ? this.#notInNew() : this.#count;
-      if (lost !== 0) this.#lose(`${this.#path} was removed or replaced`, lost);
-      this.#isNew = true;
+      this.#lose(`${this.#path} was removed or replaced`);
     }
-    // Closing empties the log into the file, if it is still there. The log may hold all of an overwritten file.
-    if (changed.length > 0 || this.#opened?.isOverwritten()) this.close();
     this.#opened ??= this.#open();
     return this.#opened;
-  }
-
-  /** How many events of the file that was replaced are not in the one in its place, such as a backup; null: not known. */
-  #notInNew(): number | null {
-    try {
-      this.#opened?.database.prepare('ATTACH ? AS new').run(this.#path);
-      const sql = 'SELECT count(*) AS lost FROM event WHERE id NOT IN (SELECT id FROM new.event)';
-      return Number(this.#opened?.database.prepare(sql).get()?.lost);
-    } catch {
-      return this.#count;
-    }
   }
 
   /** The damaged files that lie in the directory. A name tells when it was set aside, and how many events it had. */
@@ -274,6 +262,8 @@ function emptyLog(database: DatabaseSync): void {
   database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
 }
 
+// --- files and directories
+
 /** The primary code of an error of SQLite; 0 for any other error. */
 function sqliteCode(error: unknown): number {
   return codeOf(error) === 'ERR_SQLITE_ERROR' ? Number((error as { readonly errcode?: number }).errcode) & 0xff : 0;
@@ -341,6 +331,7 @@ function headerOf(path: string, parts: DisposableStack): () => string {
   };
 }
 
+/** Bytes; 0 where there is no file. */
 function sizeOf(path: string): number {
   return fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -106,6 +106,7 @@ export interface Loss {
 export interface Aside {
   readonly name: string;
   readonly bytes: number;
+  /** When it was set aside, in epoch milliseconds. */
   readonly at: number;
   /** How many events may be in it; null if that is not known. */
   readonly events: number | null;
