@@ -9,7 +9,7 @@ import { stateOf } from './core/keyring.ts';
 import { inForce, type Route } from './core/routes.ts';
 import { windowOf } from './redelivery/next-state.ts';
 import type { Queue } from './redelivery/queue.ts';
-import { ALL_WHYS, wantOf } from './redelivery/record.ts';
+import { isVerifiable } from './redelivery/record.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import type { Readiness } from './runtime/readiness.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
@@ -68,6 +68,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
       deferred: redelivery.isUsed && !redelivery.isCounted ? null : storeState.signedBy(secret.key),
     })),
     config: {
+      /** Absolute: `check` may run in another directory. */
       file: loaded.file && resolve(loaded.file),
       sha256: loaded.sha256,
       since,
@@ -97,10 +98,13 @@ function routeStatus(route: Route, { policy: { keyring }, materials }: Live['rul
     mode,
     reportUntil,
     methods,
+    /** Ids of secrets that can match here, `current.previous` included. */
     secretIds: verifies ? keyring.listed(route.secrets).map(({ id }) => id) : [],
     unknownIds: (route.secrets ?? []).filter((id) => materials.every((secret) => secret.id !== id)),
     liveSecrets: live.length,
+    /** Those of them that have verified a delivery here since the start. */
     provenSecrets: live.filter(({ key }) => hasMatched(key, path)).length,
+    /** Bytes; null if the route has no limit (forward, reject). */
     maxBody: verifies ? route.maxBody : null,
     query,
     once,
@@ -114,10 +118,12 @@ function secretStatus({ id, source, key, problem, warnings, adoptedAt, sameAs, .
     id,
     source,
     state: key === null ? ('unusable' as const) : stateOf(dates, at),
+    /** Why the secret cannot be read or used; never null if `state` is `unusable`. */
     problem,
     note: warnings.join('; ') || null,
     sameAs,
     notBefore,
+    /** Of a `.previous` value, the end of its overlap. */
     notAfter,
     changedAt: adoptedAt,
   };
@@ -131,6 +137,7 @@ function onceStatus(opened: ReturnType<Live['services']['once']>) {
   const host = store === 'memory' ? store : new URL(store).host;
   const { failure: problem, isKnown, unclaimed } = claims;
   const [entries, evicts] = [claims.entries(), claims.evicts()];
+  /** True if another app could share it unseen. */
   const isUnnamed = store !== 'memory' && name === '';
   return { store: host, isUnnamed, entries, isKnown, problem, evicts, unclaimed, onStoreFailure };
 }
@@ -151,10 +158,6 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
     });
     return ends.toSorted((a, b) => a.at - b.at)[0] ?? null;
   };
-  const whyOf = (group: (typeof groups)[number]) => {
-    const { failure: why, secret, route, deliveries, oldest: came } = group;
-    return { why, secret, route, deliveries, ...(why === 'secret_gone' && wantOf({ ...group, came }, policy)) };
-  };
   return {
     store: isDirectory(location) ? location : new URL(location).host,
     state: problem?.kind ?? counted('works' as const) ?? ('unknown' as const),
@@ -174,9 +177,10 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
       const deliveries = all.reduce((sum, group) => sum + group.deliveries, 0);
       return { route, deliveries, end: firstEnd(all)?.at ?? null };
     }),
-    whys: ofState('unverified').map(whyOf),
-    /** Among the waiting ones, what only other processes could not verify, or an earlier one. */
-    elsewhere: ofState('waiting').flatMap((group) => (ALL_WHYS.has(group.failure) ? whyOf(group) : [])),
+    whys: ofState('unverified').map((group) => {
+      const { failure, secret, route, deliveries, oldest: came } = group;
+      return { why: isVerifiable({ ...group, came }, policy) ? 'elsewhere' : failure, secret, route, deliveries };
+    }),
     /** Of all that is stored; null while that is not known. */
     routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,
     bytes: counted(storeState.total('all').bytes),

@@ -126,20 +126,15 @@ const isNear = (end: { at: number; came: number }, now: number) => end.at - now 
 const endOf = (at: number, now: number) =>
   at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
 
-/** Why a delivery cannot be verified, as part of a sentence, by the word in `deferred list`, in the log, or of `wantOf`. */
-const WHY_UNVERIFIED: Readonly<Record<string, string>> = {
-  secret_unlisted: 'whose secret SECRET is not among the secrets of ROUTE',
-  secret_changed: 'whose secret SECRET has another value now',
-  secret_outside_dates: 'whose secret SECRET was outside its dates when they came',
-  secret_gone: 'whose secret SECRET is gone',
-  route_gone: 'whose route ROUTE takes them no longer',
-  name: 'of another redelivery.name',
-  limits: 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow',
-  altered: 'altered in the store',
-};
-
-const whyUnverified = ({ why, secret, route }: DeferredFacts['whys'][number]) =>
-  (WHY_UNVERIFIED[why] ?? `refused now (${why})`).replace('SECRET', () => secret).replace('ROUTE', () => route);
+/** Why a delivery cannot be verified, as part of a sentence; `why` is the word in `deferred list` and in the log. */
+function whyUnverified({ why, secret, route }: DeferredFacts['whys'][number]): string {
+  if (why === 'secret_gone') return `whose secret ${secret} is gone or has another value`;
+  if (why === 'elsewhere') return `whose secret ${secret} another proxy lacks: this one has it, and sends them`;
+  if (why === 'route_gone') return `whose route ${route} takes them no longer`;
+  if (why === 'name') return 'of another redelivery.name';
+  if (why === 'limits') return 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow';
+  return why === 'altered' ? 'altered in the store' : why === 'unreadable' ? why : `refused now (${why})`;
+}
 
 function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
   const { unverified, whys, stopped, expired, firstEnd, waiting, firstUnverified } = deferred;
@@ -171,7 +166,7 @@ function lossOf(kept: 'expired' | 'stopped', { deliveries }: DeferredFacts, now:
 }
 
 function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
-  const { deliveries, waiting, waits, elsewhere, oldest, sends, firstEnd } = deferred;
+  const { deliveries, waiting, waits, oldest, sends, firstEnd } = deferred;
   const { facts } = input;
   const { now } = facts;
   // Events that the app fails to take again and again, while it takes others now.
@@ -187,12 +182,7 @@ function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
   if (!sends) return yield finding('warning', 'deferred-unsent', unsent);
   const came = oldest ?? now;
   const end = firstEnd === null ? '' : ` The time of the first ends at ${clock(firstEnd.at, now)}.`;
-  const refusals = elsewhere.map(
-    ({ why, secret, deliveries: n }) => `${n} (${why === 'elsewhere' ? `it lacks secret ${secret}` : why})`,
-  );
-  const others =
-    refusals.length === 0 ? '' : ` Another proxy did not verify ${refusals.join(', ')}; this one looks itself.`;
   const where = waits.length > 1 ? ` on ${waits.length} routes` : '';
-  const message = `${manyWait(waiting)} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${others}${whatChanged(came, facts)}`;
+  const message = `${manyWait(waiting)} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, facts)}`;
   yield { ...finding('warning', 'deferred-waits', message), routes: waits.map(({ route }) => route) };
 }

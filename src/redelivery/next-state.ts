@@ -2,7 +2,6 @@
 //   waiting               sent, after its window for the last time; unverified if the rules do not accept it
 //   unverified            sent once the rules accept it again, or expired if its window is over; else kept, then lost
 //   stopped, expired      kept for a person, then lost
-import { dropOldest } from '../base/drop-oldest.ts';
 import type { Policy } from '../core/admission.ts';
 import type { DeferredState, RedeliveryResult } from '../core/fate-by-status.ts';
 import type { Note } from './note.ts';
@@ -14,7 +13,6 @@ import { BUSY_PAUSE_MS, type StoreState } from './store-state.ts';
 import type { Change, Leased } from './stores/store.ts';
 
 const UNVERIFIED_PAUSE_MS = 60_000;
-const MOST_REFUSED = 1000;
 /** Milliseconds, longer than any window. An event without a window is still looked at this often. */
 const LONGEST_PAUSE_MS = 31 * 24 * 3_600_000;
 
@@ -62,7 +60,6 @@ export class LeasedEvent {
     if (!asked && this.#began >= this.#keptUntil(note)) return storeState.lose({ ...this.#leased, note }, 'keep');
     const keptNote = asked ? { ...note, tried: this.#began } : note; // so it is kept anew
     if (isKept) return this.#become(keptNote, state); // not accepted, or due too early (clocks differ, given back)
-    dropOldest(storeState.refused.set(this.#leased.id, note), MOST_REFUSED);
     const results = state === 'unverified' ? [] : (['unverified'] as const);
     return this.#become(keptNote, 'unverified', UNVERIFIED_PAUSE_MS, ...results);
   }

@@ -10,6 +10,7 @@ import type { StoreOptions } from './stores/store.ts';
 export type Fields = Readonly<Record<string, string | number>>;
 
 export interface Needs {
+  /** The policy in force. */
   readonly policy: () => Policy;
   readonly upstream: Upstream;
   readonly budget: ByteBudget;

@@ -1,6 +1,13 @@
 // Redelivery: deliveries that the app did not take are stored, and sent again until it takes them or their window is
 // over. The store holds the schedule. This file leases as much of what is due as the pace and a quarter of the budget
 // allow; storing.ts stores deliveries, next-state.ts handles a leased one, store-state.ts knows the store's state.
+//
+//   defer -> stored -> due: leased -> checked by every rule -> (once) -> sent -> taken by the app: removed
+//                                              |                          |-> refused: stopped
+//                                              `-> unverified: stays      |-> failed: waits
+//                                                                         `-> failed, and its window is over: expired
+//
+// Stopped, unverified and expired events are kept for a person, and lost after `redelivery.keep`, or if room is needed.
 import { readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { madeOnce, onePerTurn } from '../base/deadline.ts';
@@ -9,7 +16,7 @@ import { ignore } from '../base/errors.ts';
 import { LeasedEvent, windowOf } from './next-state.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { ALL_WHYS, mostSendable } from './record.ts';
+import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, IN_USE, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
@@ -37,6 +44,8 @@ export class Queue {
   #refreshing: NodeJS.Timeout | undefined;
   readonly storeState: StoreState;
   readonly storing: Storing;
+  /** The latest summary's entries among which `#wakeOthers` has looked. */
+  #woken: readonly Entry[] | null = null;
   /** True if no store is in use, since nothing needs it, and nothing is stored. */
   #isAbsent = false;
   /** The settings of the store in use, which a reload does not change; null while none is. */
@@ -56,9 +65,12 @@ export class Queue {
     this.#opened = madeOnce(() => this.#open(this.storeState.onProblem));
   }
 
+  /** The store's directory, or its URL. */
   get location(): string {
     return this.#needs.storeSettings().store;
   }
+
+  // --- for the admin port and the metrics
 
   /**
    * Makes all deferred deliveries due now, or only the one with `id`, even if the app has refused it; what is being sent,
@@ -94,9 +106,10 @@ export class Queue {
     return this.isUsed || this.location !== STATE_DIRECTORY;
   }
 
+  // --- opening and closing
+
   /** Called at the start and after each reload: opens the store if needed, and looks again at what the rules refused. */
   async adopt(): Promise<void> {
-    this.storeState.refused.clear();
     if (!this.isUsed) {
       this.#isAbsent = !this.sends && isDirectory(this.location) && !(await this.#isLeft());
       if (!this.#isAbsent) await this.#store().catch(this.storeState.onFailure);
@@ -170,6 +183,8 @@ export class Queue {
     return count;
   }
 
+  // --- leasing
+
   /** Leases what is due, and learns when more will be: called when something was stored or may have become due. */
   readonly #leaseDue = onePerTurn(async () => {
     if (this.storeState.shutdown.signal.aborted) return;
@@ -208,11 +223,14 @@ export class Queue {
     return this.#leased.size > 0 ? Number.POSITIVE_INFINITY : PAUSE_MS;
   }
 
-  /** Makes due, to be leased at once, what only others could not verify, as their rules may differ. */
+  /** Makes due, to be leased at once, what another process could not verify, and this one can; once for each summary. */
   async #wakeOthers(limit: number): Promise<void> {
-    const { summary, refused } = this.storeState;
-    const others = summary.soonest.filter(({ id, state }) => state === 'unverified' && !refused.has(id));
-    if (others.length > 0) await this.#wake({ pause: 0 }, [others.slice(0, limit)]);
+    const { soonest } = this.storeState.summary;
+    if (soonest === this.#woken) return;
+    this.#woken = soonest;
+    const policy = this.#needs.policy();
+    const others = soonest.filter(({ note }) => note !== null && isVerifiable(note, policy)).slice(0, limit);
+    if (others.length > 0) await this.#wake({ pause: 0 }, [others]);
   }
 
   /** Waits until the pace allows it, and handles an event. Never rejects. If that fails, its lease runs out. */

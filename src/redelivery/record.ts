@@ -9,7 +9,7 @@ import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'nod
 import { printable } from '../base/printable.ts';
 import { type Admission, admit, admitBody, type Policy, type ToRead } from '../core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../core/header-lines.ts';
-import { currentOf, isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
+import { isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
 import type { Permit } from '../core/permit.ts';
 import { REASON_NAMES, type Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
@@ -21,6 +21,7 @@ import { MAX_NOTE, NO_NOTE, type Note, noteText, readNote } from './note.ts';
 import type { Needs } from './process-parts.ts';
 import type { Leased, StoredEvent } from './stores/store.ts';
 
+/** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
 
 /** A verified request, as it is sent upstream: to be stored if the app does not take it, or read back from the store. */
@@ -95,6 +96,7 @@ export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'
   return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);
 }
 
+/** The maximum number of bytes in a record. */
 export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
   return mostPreamble(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
 }
@@ -135,9 +137,8 @@ export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules
   const last = beside ?? firstNote ?? { ...NO_NOTE, came: now };
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
   const note = { ...last, came: Math.min(last.came, now), route: route ?? last.route, failure };
-  // A second route that its target may mean lacks the secret.
-  const isListed = failure === 'secret_gone' && wantOf(note, rules.policy()).why === 'elsewhere';
-  return { note: isListed ? { ...note, failure: 'route_gone' } : note, request: null };
+  // A second route that its target may mean lacks the secret: the queue, which looks at one, would wake it for ever.
+  return { note: isVerifiable(note, rules.policy()) ? { ...note, failure: 'route_gone' } : note, request: null };
 }
 
 /** `route`: the one that takes it now, else the one that took it. What is not known is missing. */
@@ -245,18 +246,9 @@ function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secr
 
 const hasKey = (secrets: readonly Secret[], tag: string) => secrets.some(({ key }) => keyTag(key) === tag);
 
-/** What these rules lack to verify an event that is `secret_gone`, and the id of its secret now; `elsewhere`: they lack nothing. */
-export function wantOf(
-  { secret: id, key, route, came }: Pick<Note, 'secret' | 'key' | 'route' | 'came'>,
-  policy: Policy,
-) {
-  const { keyring } = policyAt(policy, came, Date.now());
-  const { secrets } = policy.keyring;
-  const ids = policy.routes.all.find(({ path }) => path === route)?.secrets;
-  if (ids !== undefined && hasKey(keyring.listed(ids), key)) return { why: 'elsewhere', secret: id };
-  const unlisted = keyring.secrets.find((secret) => keyTag(secret.key) === key);
-  if (unlisted !== undefined) return { why: 'secret_unlisted', secret: unlisted.id };
-  const isOutside = secrets.some((secret) => !isPrevious(secret.id) && keyTag(secret.key) === key);
-  const isThere = secrets.some((secret) => secret.id === currentOf(id));
-  return { why: isOutside ? 'secret_outside_dates' : isThere ? 'secret_changed' : 'secret_gone', secret: id };
+/** True if these rules have the secret for want of which another process, or an earlier one, could not verify an event. */
+export function isVerifiable(event: Pick<Note, 'failure' | 'key' | 'route' | 'came'>, policy: Policy): boolean {
+  const route = policy.routes.all.find(({ path }) => path === event.route);
+  if (event.failure !== 'secret_gone' || route === undefined) return false;
+  return hasKey(policyAt(policy, event.came, Date.now()).keyring.listed(route.secrets), event.key);
 }

@@ -6,7 +6,6 @@ import { ignore } from '../base/errors.ts';
 import type { DeferredState } from '../core/fate-by-status.ts';
 import { bodyTag } from '../core/request-record.ts';
 import { UNMATCHED } from '../core/routes.ts';
-import type { Note } from './note.ts';
 import { LastTaken } from './pace.ts';
 import type { Needs } from './process-parts.ts';
 import { keyTag } from './record.ts';
@@ -40,6 +39,7 @@ export class StoreState {
   readonly shutdown = new AbortController();
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
   onChange: () => void = ignore;
+  /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
   summedAt = 0;
@@ -63,8 +63,6 @@ export class StoreState {
   /** The last delivery that was not stored, as `MAX_OF_ONE_BODY` with its body were: no failure of the store. */
   crowded: { readonly at: number; readonly route: string } | null = null;
   readonly lastTaken = new LastTaken();
-  /** By id, what this process itself could not verify under its present rules. */
-  readonly refused = new Map<string, Note>();
   readonly log: ResultLog;
   #isClosed = false;
   /** True if the log took the last line of a loss. */
@@ -77,6 +75,8 @@ export class StoreState {
     this.log = new ResultLog(needs);
     this.store = store;
   }
+
+  // --- what waits
 
   /** True if nothing is stored, as far as this process knows. */
   get isEmpty(): boolean {
@@ -143,7 +143,7 @@ export class StoreState {
         if (this.#problem === null) this.onFailure(error);
         return null;
       });
-    if (summary !== null) [this.summary, this.summedAt] = [this.#seenHere(summary), Date.now()];
+    if (summary !== null) [this.summary, this.summedAt] = [summary, Date.now()];
     this.#isOld = summary === null;
     for (const { id, note } of summary?.dropped ?? []) this.log.result('dropped', id, note ?? { route: null });
     this.#seen = changes;
@@ -153,15 +153,6 @@ export class StoreState {
     this.log.flush();
     if (summary?.dropped.length === MOST_DROPPED) void this.refresh();
   });
-
-  /** What only others could not verify, whose rules may differ, waits as far as this process is concerned: it looks itself. */
-  #seenHere(summary: Summary): Summary {
-    const textOf = (of: Pick<Note, 'failure' | 'secret' | 'key' | 'route'>) =>
-      JSON.stringify([of.failure, of.secret, of.key, of.route ?? '']);
-    const refused = new Set([...this.refused.values()].map(textOf));
-    const stateOf = (of: Group) => (of.state === 'unverified' && !refused.has(textOf(of)) ? 'waiting' : of.state);
-    return { ...summary, groups: summary.groups.map((group) => ({ ...group, state: stateOf(group) })) };
-  }
 
   close(): void {
     this.#isClosed = true;

@@ -344,36 +344,6 @@ describe.concurrent('a deferred delivery', () => {
     await eventually(() => results, ['unverified', 'delivered']);
   });
 
-  test('that only others refused is looked at at once, and once', async ({ results, rules, start, delivery }) => {
-    const { policy } = rules;
-    let [leases, woken] = [0, 0];
-    const queue = await start((store) => ({
-      lease: (request) => store.lease(request).finally(() => leases++),
-      change: (changes) => {
-        woken += changes.filter(({ lease }) => lease === undefined).length;
-        return store.change(changes);
-      },
-    }));
-    const { refused } = queue.storeState;
-    await stored(queue, delivery('event'));
-    rules.policy = policyOf();
-    await eventually(() => refused.size, 1);
-    await queue.settled();
-    const lookAgain = async () => {
-      await queue.storeState.refresh();
-      queue.storeState.changed();
-    };
-    const before = leases;
-    await eventually(() => lookAgain().then(() => leases > before + 2), true);
-    expect(woken).toBe(0);
-    await eventually(() => {
-      refused.clear(); // as if another process had refused it
-      return waiting(queue);
-    }, 1);
-    rules.policy = policy;
-    await eventually(() => lookAgain().then(() => results), ['unverified', 'delivered']);
-  });
-
   test('a sending cut by the end of the process is no last one', async ({ app, results, start, delivery }) => {
     const settings: unknown[] = [];
     const queue = await start((store) =>

@@ -184,7 +184,6 @@ export const DEFERRED: DeferredFacts = {
   unverified: 0,
   waits: [{ route: '/notify', deliveries: 1, end: null }],
   whys: [],
-  elsewhere: [],
   routes: ['/notify'],
   bytes: 4096,
   oldest: NOW - 60_000,

@@ -153,10 +153,9 @@ test('the page lists when each came, its route, attempts, last failure and next 
 });
 
 test('why nothing verifies some is told once, whatever their routes and secrets', () => {
-  const one = { secret: 'b', route: '/b', deliveries: 2, why: 'altered' };
-  const whys = [one, { ...one, secret: 'a', route: '/a' }, { ...one, why: 'secret_unlisted' }];
+  const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, route: `/${secret}`, deliveries: 2 }));
   const [found] = judged({ deferred: { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys } }).advice;
-  expect(found?.message).toMatch(/: 4 altered in the store, 2 whose secret b is not among the secrets of \/b\.$/);
+  expect(found?.message).toMatch(/ so not sent: 6 altered in the store\.$/);
 });
 
 test('of a store that was never counted nothing is said to be 0, and no secret that may be needed can be removed', () => {
@@ -285,9 +284,6 @@ test('what a store held when it was last counted is not said to be there now', (
       .join('\n');
   const lastSeen = NOW - 12_000;
   expect(message({}, 2)).toContain(' Nothing is lost yet: 1 waits to be sent again.');
-  const elsewhere = ['limits', 'elsewhere'].map((why) => ({ why, secret: 'a', route: '/notify', deliveries: 1 }));
-  const others = ' Another proxy did not verify 1 (limits), 1 (it lacks secret a); this one looks itself.';
-  expect(message({ elsewhere })).toContain(others);
   expect(message({ sends: false }, 2)).toContain(' Nothing is lost yet: 1 waits unsent.');
   const old = message({ lastSeen }, 2);
   expect(old).toMatch(/ 1 waited when they were last counted, 12 s ago \(11:59 UTC\); what is there now is not known/);
