@@ -194,7 +194,7 @@ export class Pipeline {
         claimed.failed();
         return this.#settle(pending, UNSENT);
       case 'stopped':
-        if (!isUnwanted) return void this.#answer(pending, { ...UNSENT, failure: overloaded('stopped') });
+        if (!isUnwanted) return void this.#deferOrAnswer(pending, { ...UNSENT, failure: overloaded('stopped') });
         return this.#settle(pending, UNSENT);
       case 'refuse': {
         const failure = overloaded(claimed.full);
@@ -236,7 +236,7 @@ export class Pipeline {
     forwarding.send((reached) => {
       if (permit.tunnel) this.#tunnels--; // a tunnel is never deferrable, so this is its end
       if (reached.at === 'end' && reached.failure === null) this.#settle(pending, reached);
-      else void this.#answer(pending, reached);
+      else void this.#deferOrAnswer(pending, reached);
     });
   }
 
@@ -244,7 +244,7 @@ export class Pipeline {
    * Called where no whole answer was relayed: because of a failure, or since it waits at its head. Stores a delivery, and
    * answers 202 if that is done in time; else gives the client the app's answer, or ours.
    */
-  async #answer(pending: Pending, reached: Reached): Promise<void> {
+  async #deferOrAnswer(pending: Pending, reached: Reached): Promise<void> {
     const { exchange, deferrable } = pending;
     const why = whyStored(exchange, reached);
     const deferral = deferrable === null || why === null ? null : this.#parts.storing.defer(deferrable, why);

@@ -1,4 +1,4 @@
-// A delivery's fate is decided here, by the app's status, and nowhere else: metrics, log, status page, `check` and alerts
+// A delivery's fate is decided here, by its end and the app's status, and nowhere else: metrics, log, page, `check` and alerts
 // infer none. Below are the states and results of deferred deliveries, as stores, metrics, log and page name them.
 import type { Route } from './routes.ts';
 
@@ -16,7 +16,7 @@ export const FATE_MEANINGS = {
 export type Fate = keyof typeof FATE_MEANINGS;
 export const FATES = Object.keys(FATE_MEANINGS) as readonly Fate[];
 
-/** True unless the app has taken the event, with this delivery or before. A deferred one is untaken so far. */
+/** True unless it is known that the app has taken the event, now or before. A deferred one is untaken so far. */
 export function isUntaken(fate: Fate): boolean {
   return fate !== 'taken' && fate !== 'duplicate';
 }

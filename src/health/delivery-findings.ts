@@ -4,7 +4,7 @@ import { clockText } from '../core/keyring.ts';
 import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { causesOf, type Finding, type Findings, finding } from './diagnoses.ts';
-import { type Cause, calmOf, dueOf, FEW, hasRecovered, type RouteLedger } from './route-ledger.ts';
+import { type Cause, calmAfter, dueOf, FEW, hasRecovered, type RouteLedger } from './route-ledger.ts';
 import { count, epoch, type Input, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
 import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
@@ -20,18 +20,20 @@ export function episodes(input: Input): readonly Finding[] {
   const { reachable, error } = facts.upstream;
   const lasting = reachable ? null : diagnosisOfFailure('connect', error);
   const lasts = ({ diagnosis }: Cause) => Number(diagnosis === lasting);
-  const hasLost = (known: RouteLedger) => Number(known.lost(now) > 0);
+  const hasLost = (outcomes: RouteLedger) => Number(outcomes.lost(now) > 0);
   const ordered = ledger.routes.toSorted(([, one], [, other]) => hasLost(other) - hasLost(one));
   // A reload may have ended what was refused before it, and an app that accepts connections again is back.
   const isBack = (one: Cause) => reachable && one.detail.upstreamFailure === 'connect' && hasRecovered(one, now, FEW);
   const mayBeOver = (one: Cause) =>
     isBack(one) || (one.isRefusal && facts.reloads.some((at) => at > epoch(input, one.lastAt)));
-  return ordered.flatMap(([path, known]) => {
+  return ordered.flatMap(([path, outcomes]) => {
     // What failed at a path that a route takes since a reload is judged there; its losses stay.
     const isHere = ({ detail }: Cause) => path !== UNMATCHED || ledger.routeFor(detail.path) === UNMATCHED;
-    const told = known.told(now).filter(isHere);
-    const all = told.toSorted((one, other) => lasts(other) - lasts(one));
-    return all.map((one) => caused(one.isFailed && !mayBeOver(one) ? 'failed' : 'warning', path, known, one, input));
+    const causes = outcomes.judgeCauses(now).filter(isHere);
+    const all = causes.toSorted((cause, other) => lasts(other) - lasts(cause));
+    return all.map((cause) =>
+      caused(cause.isFailed && !mayBeOver(cause) ? 'failed' : 'warning', path, outcomes, cause, input),
+    );
   });
 }
 
@@ -40,37 +42,37 @@ export function* deliveryFindings(input: Input): Findings {
   const waiting = waitingText(input);
   if (facts.unanswered.amount >= SLOW_ANSWERS && waiting !== '') yield finding('warning', 'slow-app', `${waiting}.`);
   yield untakenProbe(input);
-  for (const [path, known] of ledger.all) yield losses(path, known, input);
-  for (const [path, known] of ledger.routes) {
-    yield slowApp(path, known, input);
-    yield redirects(path, known, input);
+  for (const [path, outcomes] of ledger.all) yield losses(path, outcomes, input);
+  for (const [path, outcomes] of ledger.routes) {
+    yield slowApp(path, outcomes, input);
+    yield redirects(path, outcomes, input);
   }
 }
 
 /** Of one cause: its own number, and what holds for all of the route. */
-function caused(state: Finding['state'], path: string, known: RouteLedger, cause: Cause, input: Input): Finding {
+function caused(state: Finding['state'], path: string, outcomes: RouteLedger, cause: Cause, input: Input): Finding {
   const { facts, now } = input;
   const { diagnosis, detail, times, all, lastAt, isRefusal } = cause;
   const began = epoch(input, cause.began);
   const latest = Math.max(lastAt, detail.startedAt); // or of a stored one that failed again, and does not count
-  const silence = now - Math.max(latest, known.lastTry);
+  const silence = now - Math.max(latest, outcomes.lastTry);
   const last = times === 1 ? 'the last delivery' : `the last ${times} deliveries`;
   const amount = times < all ? `${times} of ${all} deliveries` : last;
-  const from = times < all ? ` since ${clock(epoch(input, cause.known), facts.now)}` : '';
+  const from = times < all ? ` since ${clock(epoch(input, cause.knownAt), facts.now)}` : '';
   const when = times === 1 ? '' : `the last ${isRefusal ? 'one' : 'time'} `;
   const good = isRefusal && diagnosis !== 'other-address' ? epoch(input, cause.goodBefore) : Number.NaN;
   const parts = [
     `${toldOf(`${amount} to ${named(path, facts, detail)}${from}`, cause)}, ${when}`,
     `${sinceWhy(input, latest, isRefusal ? whyOf(detail, diagnosis, facts) : '')}.`,
-    known.good === 0 ? ' The app has taken none since the start.' : '',
+    outcomes.good === 0 ? ' The app has taken none since the start.' : '',
     stored(path, cause, input),
     diagnosis === 'app-certificate-dates' ? ` ${datesOf(facts)}` : '',
     whatChanged(began, facts, good),
-    silence < 5 * MINUTE ? '' : ` No delivery has come there for ${spanText(silence)}.`,
-    latest > lastAt ? '' : passedSince(cause, now, state === 'failed', path === UNMATCHED || silence >= 5 * MINUTE),
-    silence < DAY
+    silence < 5 * MINUTE
       ? ''
-      : ' Whether it still fails is not known: if nothing is to come there any more, remove the route.',
+      : ` No delivery has come there for ${spanText(silence)}${path === UNMATCHED ? '' : ': if none is to come, remove the route'}.`,
+    latest > lastAt ? '' : passedSince(cause, now, state === 'failed', path === UNMATCHED),
+    silence < DAY ? '' : ' Whether it still fails is not known.',
   ];
   return { ...finding(state, diagnosis, parts.join(''), path), began };
 }
@@ -80,23 +82,20 @@ function passedSince(cause: Cause, now: number, isFailed: boolean, isLeft: boole
   const due = dueOf(cause);
   if (good === 0 && now - lastAt < 5 * MINUTE) return '';
   const what = isRefusal ? `was refused ${good} came through` : `failed the app took ${good}`;
-  const elsewhere = isLeft && !isRefusal ? ', there or, an hour after that one, from its client elsewhere' : '';
-  const { row, few } = calmOf(cause);
-  const sooner = [
-    row < due && (good < row ? `after ${row}` : 'a minute after that one'),
-    few < row && good < row && (good < few ? `after ${few} and 15 min` : '15 min after that one'),
-  ].filter((some) => some !== false);
-  const calm = isFailed && sooner.length > 0 ? `a warning ${sooner.join(', or ')}, and ` : '';
-  const end = due === 0 ? 'a minute after that one' : `after ${due} in a row${elsewhere}`;
-  return ` ${good === 0 ? 'This' : `Since the last that ${what}; this`} is ${due === 0 ? '' : calm}over ${end}.`;
+  const elsewhere = isLeft && !isRefusal ? ', there or, an hour after that one, on a route' : '';
+  const row = calmAfter(cause);
+  const calm = isFailed && good < row && row < due ? `a warning after ${row}, and ` : '';
+  const minute = now - lastAt < MINUTE ? ' and a minute' : '';
+  const end = due === 0 ? 'a minute after that one' : `after ${due} in a row${minute}${elsewhere}`;
+  return ` ${good === 0 ? 'This' : `Since the last that ${what}; this`} is ${calm}over ${end}.`;
 }
 
 /** What became of some requests of one cause, as the begin of a sentence. */
 export function toldOf(which: string, { detail, times }: Pick<Cause, 'detail' | 'times'>): string {
   const { fate, upstreamFailure, upstreamStatus, upstreamError, hint, departedMs } = detail;
   if (fate === 'none') return `${which.replace(/^t/, 'T')} ${refused(detail, times)}`;
-  const known = [upstreamFailure ?? [], upstreamError ?? hint?.text ?? []].flat().join(', ');
-  const more = known === '' ? '' : ` (${known})`;
+  const failure = [upstreamFailure ?? [], upstreamError ?? hint?.text ?? []].flat().join(', ');
+  const more = failure === '' ? '' : ` (${failure})`;
   if (fate === 'abandoned')
     return `The sender left${departedMs < 0 ? '' : `, after ${spanText(departedMs)},`} before the app answered ${which}${more}`;
   if (upstreamFailure !== null) return `The app gave no whole answer to ${which}${more}`;
@@ -130,14 +129,14 @@ function stored(path: string, { open, lost, detail: { fate }, ...cause }: Cause,
 }
 
 /** Of a route that a reload has removed, too. */
-function losses(path: string, known: RouteLedger, input: Input): Finding | null {
-  const total = known.lost(input.now);
+function losses(path: string, outcomes: RouteLedger, input: Input): Finding | null {
+  const total = outcomes.lost(input.now);
   if (total === 0) return null;
-  const ids = [...new Set(known.losses.map(({ id }) => id))].filter((id) => known.lost(input.now, id) > 0);
-  const amounts = ids.map((id) => (ids.length === 1 ? id : `${known.lost(input.now, id)} ${id}`));
+  const ids = [...new Set(outcomes.losses.map(({ id }) => id))].filter((id) => outcomes.lost(input.now, id) > 0);
+  const amounts = ids.map((id) => (ids.length === 1 ? id : `${outcomes.lost(input.now, id)} ${id}`));
   const gone = input.ledger.isGone(path) ? ', a route that is gone,' : '';
   const to = path === UNMATCHED ? 'paths that no route took' : `${path}${gone}`;
-  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost, the last one ${since(input, known.lastLoss)} (${amounts.join(', ')}).`;
+  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost, the last one ${since(input, outcomes.lastLoss)} (${amounts.join(', ')}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   const causes = ids.flatMap((id) => [id, ...causesOf(id)]);
   return { ...finding('warning', 'deliveries-lost', message, path), causes };
@@ -168,10 +167,10 @@ function slowApp(path: string, { slow, slowMs }: RouteLedger, { facts, now }: In
 }
 
 /** They count as taken, since senders may follow a redirect; where some of the last had one, as many may be lost. */
-function redirects(path: string, known: RouteLedger, { now }: Input): Finding | null {
-  const amount = known.redirected.sum(now);
+function redirects(path: string, outcomes: RouteLedger, { now }: Input): Finding | null {
+  const amount = outcomes.redirected.sum(now);
   if (amount === 0) return null;
-  const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with 3xx (${known.redirectStatus}): they count as taken, but a sender that follows no redirect reaches nothing.`;
-  const isRecent = known.good - known.redirectAt < RECENT && amount >= REDIRECTS;
+  const message = `The app answered ${count(amount, 'delivery', 'deliveries')} of the last day to ${path} with 3xx (${outcomes.redirectStatus}): they count as taken, but a sender that follows no redirect reaches nothing.`;
+  const isRecent = outcomes.good - outcomes.redirectAt < RECENT && amount >= REDIRECTS;
   return finding(isRecent ? 'warning' : 'note', 'app-redirects', message, path);
 }

@@ -12,14 +12,14 @@ const LEVELS = { failed: 'error', warning: 'warn', note: 'info' } as const;
 
 /** Returns a function that logs each problem; `now` in milliseconds. */
 export function createDiagnosisLog(log: Log): (advice: readonly Advice[], now: number) => void {
-  const told = new Map<string, { logged: number; seen: number }>();
+  const logged = new Map<string, { logged: number; seen: number }>();
   return (advice, now) => {
     for (const { id, state, message, remedy, page, follows, route } of advice) {
       if (state === 'ok' || (state === 'note' && id !== 'signed-unverified')) continue;
       const kind = `${state} ${id} ${route}`;
-      const last = told.get(kind);
+      const last = logged.get(kind);
       const isKnown = last !== undefined && now - last.logged < AGAIN_AFTER && now - last.seen < NEW_AFTER;
-      told.set(kind, { logged: isKnown ? last.logged : now, seen: now });
+      logged.set(kind, { logged: isKnown ? last.logged : now, seen: now });
       if (isKnown) continue;
       const where = route === null ? {} : { route };
       const also = follows.length === 0 ? {} : { follows: follows.map((consequence) => consequence.id) };

@@ -22,7 +22,7 @@ export interface Advice extends Pick<Finding, 'id' | 'state' | 'message' | 'rout
 export function judge(input: Input) {
   input.ledger.keepStored(input.facts.deferred?.routes ?? null);
   // Of findings of one state those that come first are told first: what is lost now before what may be.
-  const found = [
+  const findings = [
     ...episodes(input),
     ...stateFindings(input),
     ...deliveryFindings(input),
@@ -30,16 +30,16 @@ export function judge(input: Input) {
     ...storeFindings(input),
     ...standingFindings(input),
   ].filter((one) => one !== null);
-  const items = causes(found);
-  const advice = (items.some(isWrong) ? items : [told(allIsWell(input)), ...items]).toSorted(byState);
+  const items = causes(findings);
+  const advice = (items.some(isWrong) ? items : [toAdvice(allIsWell(input)), ...items]).toSorted(byState);
   return {
     /** At least one item; the first is the headline. */
     advice,
     /** A true sentence for each configured subject that has no problem; subjects in BESIDE_WARNINGS may have one. */
     right: rightBeside(advice, input.facts),
     /** True while a cause is too fresh to say whether its route fails. */
-    isFresh: input.ledger.routes.some(([, known]) =>
-      [...known.causes(input.now).values()].some((one) => isFresh(one, input.now)),
+    isFresh: input.ledger.routes.some(([, outcomes]) =>
+      [...outcomes.causes(input.now).values()].some((cause) => isFresh(cause, input.now)),
     ),
   };
 }
@@ -51,14 +51,14 @@ export const isWrong = ({ state }: Finding) => state === 'failed' || state === '
 const worst = (all: readonly Finding[]) => all.reduce((one, other) => (byState(one, other) > 0 ? other : one));
 
 /** One item per cause and route, with what follows from it (all share one room) and the worst state. Notes stay apart. */
-function causes(found: readonly Finding[]): readonly Advice[] {
-  const alike = Map.groupBy(found, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
+function causes(findings: readonly Finding[]): readonly Advice[] {
+  const alike = Map.groupBy(findings, (one) => (one.state === 'note' ? one : `${one.id} ${one.route}`));
   const messageOf = (same: readonly Finding[]) => same.map(({ message }) => message).join(' ');
   const items = [...alike.values()].map((same) => ({ ...worst(same), message: messageOf(same) }));
   const wrong = items.filter(isWrong);
   const causeOf = (one: Finding): Finding => {
     if (one.state === 'note') return one;
-    const known = one.causes ?? causesOf(one.id);
+    const possibleIds = one.causes ?? causesOf(one.id);
     const where = DIAGNOSES[one.id].subject === 'room' ? undefined : placesOf(one);
     const possible = wrong.filter((other) => {
       // Where deliveries fail, that the app accepts no connections is told once.
@@ -66,14 +66,14 @@ function causes(found: readonly Finding[]): readonly Advice[] {
       // A cause on a route that is only a warning by its own share makes nothing worse.
       if (one.state === 'failed' && other.state === 'warning' && other.route !== null && other.began) return false;
       const isLater = (other.began ?? 0) > (one.began ?? Number.POSITIVE_INFINITY);
-      return known.includes(other.id) && !isLater && concerns(other, where);
+      return possibleIds.includes(other.id) && !isLater && concerns(other, where);
     });
     const cause = possible.find(({ route }) => route === one.route) ?? possible[0];
     return cause === undefined ? one : causeOf(cause);
   };
   return [...Map.groupBy(items, causeOf)].map(([cause, all]) => {
     const follows = all.filter((one) => one !== cause);
-    return told({ ...cause, state: worst(all).state }, follows);
+    return toAdvice({ ...cause, state: worst(all).state }, follows);
   });
 }
 
@@ -82,7 +82,7 @@ const placesOf = ({ route, routes }: Finding) => (route === null ? routes : [rou
 const concerns = (one: Finding, places: readonly string[] | undefined) =>
   places === undefined || (placesOf(one)?.some((place) => places.includes(place)) ?? true);
 
-function told(one: Finding, follows: readonly Finding[] = []): Advice {
+function toAdvice(one: Finding, follows: readonly Finding[] = []): Advice {
   const { page, remedy } = DIAGNOSES[one.id];
   const shown = ({ id, state, message, route }: Finding) => ({ id, state, message, route });
   return { ...shown(one), remedy: one.remedy ?? remedy, page, follows: follows.map(shown) };

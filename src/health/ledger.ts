@@ -10,7 +10,7 @@ import type { DeliveryRecord, RequestRecord, SentAgain } from '../core/request-r
 import { type Route, type RouteTable, UNMATCHED } from '../core/routes.ts';
 import { SLOW_MS } from '../facts.ts';
 import type { Diagnosis } from './diagnoses.ts';
-import { type Cause, LOST_ENDS, type LostEnd, RouteLedger } from './route-ledger.ts';
+import { LOST_ENDS, type LostEnd, RouteLedger } from './route-ledger.ts';
 import { isProven, isSigned, isUnread, type Looks, Senders } from './senders.ts';
 import { COMPARED, type Detail, detailOf, entryOf, NONE, Tally } from './tallies.ts';
 import { HOUR } from './times.ts';
@@ -27,7 +27,7 @@ export const KINDS = ['reported', 'untaken', 'claims', 'unsigned', 'turnedAway',
 export type Kind = (typeof KINDS)[number];
 
 export class Ledger {
-  readonly senders = new Senders();
+  senders = new Senders();
   /** Those that a reload has removed, too. */
   readonly all = new Map<string, RouteLedger>();
   /** The routes that may have an open cause: of a thousand, each delivery must not ask all. */
@@ -47,6 +47,8 @@ export class Ledger {
   >;
   /** The last claims, and of other kinds those before the first acceptance: each new sender shows what of them were deliveries. */
   readonly #again = new Set<{ readonly kind: Kind; readonly isDelivery: () => boolean }>();
+  /** Since when, and since what, none was accepted that came before the first acceptance. */
+  began = { at: 0, what: 'the start' };
   /** Deliveries since the start that may be lost. */
   lost = 0;
   /** When the app last took one, also at a later sending, on whichever route. */
@@ -56,7 +58,7 @@ export class Ledger {
   /** The last probe, if the app did not take it and has taken nothing since. */
   failedProbe: ReturnType<typeof untakenBy> = null;
 
-  get routes(): readonly (readonly [path: string, known: RouteLedger])[] {
+  get routes(): readonly (readonly [path: string, outcomes: RouteLedger])[] {
     return [...this.all].filter(([path]) => !this.isGone(path));
   }
 
@@ -67,12 +69,9 @@ export class Ledger {
 
   /** True while a route has an open cause: nothing else is judged by what it was judged before. */
   hasEpisode(now = performance.now()): boolean {
-    for (const [route, known] of this.#failing) if (known.causes(now).size === 0) this.#failing.delete(route);
+    for (const [route, outcomes] of this.#failing) if (outcomes.causes(now).size === 0) this.#failing.delete(route);
     return this.#failing.size > 0;
   }
-
-  /** What came on a route that a reload has removed would now come where none matches. */
-  routeNow = (route: string): string => (this.isGone(route) ? UNMATCHED : route);
 
   of(route: string): RouteLedger {
     return entryOf(this.all, route, newRoute);
@@ -83,8 +82,14 @@ export class Ledger {
     this.#table = table;
     this.#configured = new Map(table.all.map((route) => [route.path, route]));
     this.#verified = table.all.flatMap(({ path, action }) => (action === 'verify' && path !== UNMATCHED ? path : []));
-    for (const [route, known] of this.all)
-      if (this.isGone(route) && known.lost(now) === 0 && this.all.delete(route)) this.#failing.delete(route);
+    // Where all deliveries came on such routes, nothing is known of the others yet, as after a start.
+    if (this.senders.areOnlyOutside(this.#configured)) {
+      this.senders = new Senders();
+      this.#again.clear();
+      this.began = { at: now, what: 'a reload changed its route' };
+    } else this.senders.keepOnly(this.#configured);
+    for (const [route, outcomes] of this.all)
+      if (this.isGone(route) && outcomes.lost(now) === 0 && this.all.delete(route)) this.#failing.delete(route);
     for (const kind of Object.values(this.tallies))
       for (const [route, tallies] of kind)
         if (this.isGone(route) && [...tallies.values()].every((one) => one.ofDay(now) === 0)) kind.delete(route);
@@ -100,8 +105,8 @@ export class Ledger {
   }
 
   #recordUnverified(record: RequestRecord, now: number): Diagnosis | null {
-    const { decision, reason, userAgent, renamedHeader } = record;
-    if (isProven(record)) this.senders.prove(record);
+    const { decision, reason, userAgent, renamedHeader, route } = record;
+    if (isProven(record) && userAgent !== PROBE_AGENT) this.senders.prove(record, route);
     const ofLook = this.senders.routeOf(record, now);
     if (ofLook === null && !isSigned(record)) this.senders.share(record);
     if (decision === 'rejected' || decision === 'reported') {
@@ -118,29 +123,37 @@ export class Ledger {
   /** Called once for each delivery, when its fate is known. */
   deliver(record: DeliveryRecord, now: number, responseTimeout = 30_000): void {
     const { fate, route, upstreamMs, departedMs } = record;
-    if (this.senders.accept(record, now)) for (const one of this.#again) if (one.isDelivery()) this.#again.delete(one);
-    const known = this.of(route);
-    known.fates[fate]++;
+    // A delivery under way while a reload removed its route would come where none is now.
+    if (this.senders.accept(record, this.isGone(route) ? UNMATCHED : route, now))
+      for (const one of this.#again) if (one.isDelivery()) this.#again.delete(one);
+    const outcomes = this.of(route);
+    outcomes.fates[fate]++;
     if (this.hasEpisode(now)) this.#pass(record, now);
     if (upstreamMs > Math.min(SLOW_MS, responseTimeout / 3) || departedMs >= AT_ONCE) {
-      known.slow.add(now);
-      if (departedMs < 0 || fate === 'taken') known.slowMs = Math.max(upstreamMs, departedMs);
+      outcomes.slow.add(now);
+      if (departedMs < 0 || fate === 'taken') outcomes.slowMs = Math.max(upstreamMs, departedMs);
     }
     if (fate === 'taken') {
       this.refusedSince = 0;
-      this.#good(known, record, now);
-    } else if (fate === 'duplicate') known.end(record);
+      this.#good(outcomes, record, now);
+    } else if (fate === 'duplicate') outcomes.end(record);
     else this.#bad(route, record, fate === 'deferred' ? null : fate, now);
   }
 
-  /** Counts an accepted one for each cause that it shows to be over. */
-  #pass(record: RequestRecord, now: number) {
-    for (const [path, known] of this.#failing) {
-      const verifies = (this.#configured?.get(path)?.action ?? 'verify') === 'verify' && known.hasVerified;
-      // Sooner it may be only the other of two addresses that are both in use.
-      const left = Math.max(HOUR, 3 * (this.senders.places.find(path)?.longestPause ?? 0));
-      for (const one of known.causes(now).values())
-        if (now - one.lastAt >= passesAfter(record, path, one, verifies, left)) one.since++;
+  /** An accepted one passed where its route refuses, and the door that turned its address away. */
+  #pass({ route, fate, client, connectionAddress }: RequestRecord, now: number) {
+    for (const [path, outcomes] of this.#failing) {
+      const verifies = (this.#configured?.get(path)?.action ?? 'verify') === 'verify' && outcomes.hasVerified;
+      // Nothing else ends what a reload has left where `unmatched` verifies none, or a mistyped address that was corrected.
+      const isLeft = path === UNMATCHED && path !== route && fate === 'taken';
+      for (const cause of outcomes.causes(now).values()) {
+        const { isRefusal, lastAt, detail } = cause;
+        const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
+        // A duplicate may be an old event again: it shows nothing of those that were refused within an hour.
+        const isSure = isRefusal && fate !== 'duplicate' && (isHere || !verifies);
+        const isMet = isHere ? isRefusal : isLeft && (!verifies || detail.client === client);
+        if (isMet && (isSure || now - lastAt >= HOUR)) cause.since++;
+      }
     }
   }
 
@@ -156,7 +169,7 @@ export class Ledger {
   keepStored(routes: readonly string[] | null): void {
     // The route of what cannot be read is not known.
     if (routes === null || routes.includes('')) return;
-    for (const [route, known] of this.all) if (!routes.includes(route)) known.endStored();
+    for (const [route, outcomes] of this.all) if (!routes.includes(route)) outcomes.endStored();
   }
 
   /** Called when a connection is ended before any answer. `address`: that of the connection. */
@@ -169,17 +182,17 @@ export class Ledger {
     this.#count('others', '', connection, now);
   }
 
-  #good(known: RouteLedger, record: Detail, now: number): void {
+  #good(outcomes: RouteLedger, record: Detail, now: number): void {
     this.lastTaken = now;
     this.failedProbe = null;
-    known.addGood(record, now);
+    outcomes.addGood(record, now);
   }
 
   #bad(route: string, record: Detail, loss: LostEnd | null, now: number): void {
     if (loss !== null) this.lost++;
-    const known = this.of(route);
-    this.#failing.set(route, known);
-    known.addBad(diagnosisFor(record, true) ?? 'proxy-full', loss, record, now);
+    const outcomes = this.of(route);
+    this.#failing.set(route, outcomes);
+    outcomes.addBad(diagnosisFor(record, true) ?? 'proxy-full', loss, record, now);
   }
 
   /** Counts a refused request, or a connection turned away, as a delivery or as not known to be one. */
@@ -232,7 +245,7 @@ export class Ledger {
     const route = this.#routeOf(detail);
     const isAstray = route === '' || wentAstray({ route, path, reason, rule });
     const own = isAstray ? (this.senders.places.find(path)?.route ?? mostAlike(path, this.#verified) ?? ofLook) : route;
-    this.#bad(this.routeNow(own), detail, reason === 'none' ? 'turnedAway' : 'refused', at);
+    this.#bad(own, detail, reason === 'none' ? 'turnedAway' : 'refused', at);
   }
 
   /** The route of a request, or of its path: what breaks a rule has no route yet. */
@@ -249,17 +262,17 @@ export class Ledger {
   /** What has the look and the address of a delivery is one, though nobody verified it. */
   #forward(record: RequestRecord, ofLook: string | null, now: number): void {
     const { route } = record;
-    const known = this.of(route);
+    const outcomes = this.of(route);
     tallyOf(this.unverified, route).add('signed-unverified', record, now);
     // A forward route of one path is somebody's choice, unless a reload made it one.
-    const mayBe = route === UNMATCHED || route.endsWith('*') || known.hasVerified;
-    if (mayBe && record.method === 'POST' && record.event !== '') known.unverifiedDeliveries++;
+    const mayBe = route === UNMATCHED || route.endsWith('*') || outcomes.hasVerified;
+    if (mayBe && record.method === 'POST' && record.event !== '') outcomes.unverifiedDeliveries++;
     if (ofLook === null) return;
     this.#pass(record, now);
     const untaken = untakenBy(record, now);
     const loss = LOST_ENDS.find((end) => end === untaken?.detail.fate);
     if (untaken && loss) this.#bad(route, untaken.detail, loss, now);
-    else known.addGood(record, now);
+    else outcomes.addGood(record, now);
   }
 
   /** What report mode let pass: why it would be refused, and if it may be a delivery, whether the app took it. */
@@ -276,19 +289,6 @@ const newMap = () => new Map();
 const newRoute = () => new RouteLedger();
 const newTally = () => new Tally();
 const tallyOf = <Key>(tallies: Map<Key, Tally>, key: Key) => entryOf(tallies, key, newTally);
-
-/** Milliseconds after its last one from which on a delivery shows a cause to be over. `left`: if its sender has moved. */
-function passesAfter(record: RequestRecord, path: string, one: Cause, verifies: boolean, left: number): number {
-  const { route, fate, client, connectionAddress } = record;
-  const { isRefusal, detail } = one;
-  const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);
-  // A duplicate may be an old event again: it shows nothing of those that were refused within an hour.
-  if (isHere && isRefusal) return fate === 'duplicate' ? HOUR : 0;
-  if (isHere || fate !== 'taken') return Number.POSITIVE_INFINITY;
-  // Nothing else ends what a reload has left where `unmatched` verifies none, or what a sender has left.
-  if (path === UNMATCHED && !verifies) return isRefusal ? 0 : left;
-  return detail.client === client && (path === UNMATCHED || !isRefusal) ? left : Number.POSITIVE_INFINITY;
-}
 
 /** True for a refused request that was sent to no route that takes requests, as far as is known. */
 const wentAstray = ({ route, path, reason, rule }: Pick<Detail, 'route' | 'path' | 'reason' | 'rule'>) =>

@@ -7,7 +7,7 @@ import { UNMATCHED } from '../core/routes.ts';
 import { toldOf } from './delivery-findings.ts';
 import { DIAGNOSES, type Diagnosis, type Finding, type Findings, finding } from './diagnoses.ts';
 import { KINDS, type Kind, untakenBy } from './ledger.ts';
-import type { Known } from './senders.ts';
+import type { Trait } from './senders.ts';
 import { count, type Input, named, pathsOf, refused, since, sinceWhy, whyOf } from './sentences.ts';
 import type { Tally } from './tallies.ts';
 import { QUARTER } from './times.ts';
@@ -22,8 +22,7 @@ const isRoom = (id: Diagnosis) => DIAGNOSES[id].subject === 'room' || id === 'up
 export function* refusalFindings(input: Input): Findings {
   const { ledger, now } = input;
   // Where a cause is open, it tells what comes in place of deliveries that have stopped.
-  const isOpen = ({ route }: Known) => ledger.of(ledger.routeNow(route)).causes(now).size > 0;
-  const stopped = ledger.senders.stopped(now).filter((one) => !isOpen(one));
+  const stopped = ledger.senders.stopped(now).filter(({ route }) => ledger.of(route).causes(now).size === 0);
   for (const one of stopped) yield suspected(one, input);
   for (const kind of KINDS) yield* unproven(kind, stopped, input);
   for (const [path, tally] of ledger.unverified) if (!ledger.isGone(path)) yield unverified(path, tally, input);
@@ -32,21 +31,21 @@ export function* refusalFindings(input: Input): Findings {
 type Told = Readonly<{ kind: Kind; isMany: boolean; id: Diagnosis; route: string; tally: Tally; amount: number }>;
 
 /** `stopped`: what is told beside them of the same requests. */
-function* unproven(kind: Kind, stopped: readonly Known[], input: Input): Findings {
+function* unproven(kind: Kind, stopped: readonly Trait[], input: Input): Findings {
   const { ledger, now } = input;
-  const known = [...ledger.tallies[kind]].flatMap(([route, all]) =>
+  const unordered = [...ledger.tallies[kind]].flatMap(([route, all]) =>
     [...all].map(([id, tally]) => ({ route, id, tally })),
   );
-  const all = known.toSorted((one, other) => other.tally.total - one.tally.total);
+  const all = unordered.toSorted((one, other) => other.tally.total - one.tally.total);
   const isMany = all.reduce((sum, { tally }) => sum + tally.ofDay(now), 0) >= MANY;
   const [isClaim, isReport] = [kind === 'claims', REPORTED.includes(kind)];
   const besides = isClaim || isReport ? [] : stopped;
   const mayBe =
     isClaim || ((kind === 'unsigned' || kind === 'turnedAway') && (isMany || all.some(({ id }) => isRoom(id))));
   for (const { route, id, tally } of all) {
-    const isEarly = mayBe && ledger.senders.accepted === 0;
-    const told = besides.filter(({ suspects }) => diagnosisOf(suspects.detail) === id);
-    const others = told.reduce((sum, { suspected }) => sum + suspected, 0);
+    const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
+    const same = besides.filter(({ suspects }) => diagnosisOf(suspects.detail) === id);
+    const others = same.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && isClaim ? tally.total : tally.ofDay(now) - others;
     const tell = isReport ? reported : isEarly ? early : later;
     if (amount > 0) yield tell({ kind, isMany, id, route, tally, amount }, input);
@@ -61,7 +60,7 @@ function early({ kind, isMany, id, route, tally, amount }: Told, input: Input): 
   const which = !isRequest ? '' : kind === 'claims' ? 'with a signature ' : 'without a signature that was read ';
   const where = detail.path === '' ? '' : ` on ${named(route, facts, detail)}`;
   const what = manyOf(tally, `${which}${refused(detail, amount)}${where}`, input, amount);
-  const message = `No ${ledger.lastTaken > 0 ? 'fresh ' : ''}delivery was accepted since the start; ${what}.`;
+  const message = `No ${ledger.lastTaken > 0 ? 'fresh ' : ''}delivery was accepted since ${ledger.began.what}; ${what}.`;
   return finding(kind === 'claims' && isMany ? 'failed' : 'warning', id, message, configured(route, input));
 }
 
@@ -112,27 +111,27 @@ function lastOf({ lastAt, host, ofHost, total }: Tally, input: Input, why: strin
 const configured = (route: string, { ledger }: Input) => (route === '' || ledger.isGone(route) ? null : route);
 
 /** Deliveries have stopped, and refused requests come from there or to there: the sender, or what is in front, may have changed. */
-function suspected({ route, lastAccepted, suspected, suspects }: Known, input: Input): Finding {
+function suspected({ route, lastAccepted, suspected, suspects }: Trait, input: Input): Finding {
   const begin = `No delivery to ${named(route, input.facts, suspects.detail)} was accepted since ${since(input, lastAccepted)}, longer than ever before`;
   const others = manyOf(suspects, 'that may be deliveries were refused', input, suspected);
   const message = `${begin}, and ${others}. Nothing proves it: their look, address or signature is not that of the deliveries before.`;
-  return finding('warning', suspects.diagnosis, message, input.ledger.routeNow(route));
+  return finding('warning', suspects.diagnosis, message, route);
 }
 
 /** Failed only if no delivery was ever verified, and no route was chosen: any stranger can send a signature. */
 function unverified(path: string, tally: Tally, input: Input): Finding | null {
   const { ledger, facts, now } = input;
-  const known = ledger.of(path);
+  const outcomes = ledger.of(path);
   const amount = tally.ofDay(now);
   if (amount === 0) return null;
   const untaken = untakenBy(tally.detail, now);
   const { path: last } = tally.detail;
   const isOver = path === UNMATCHED && ledger.routeFor(last) !== UNMATCHED;
   const verified = pathsOf(facts.routes.filter(({ action }) => action === 'verify').slice(0, 3));
-  const is = known.hasVerified ? 'before a reload they were verified' : `verified is ${verified || 'none'}`;
+  const is = outcomes.hasVerified ? 'before a reload they were verified' : `verified is ${verified || 'none'}`;
   const question = isOver ? 'it is a route since a reload.' : `${is}: is your route's path right?`;
   const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(last)} ${since(input, tally.lastAt)}; ${question}${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
-  const mayFail = ledger.senders.accepted === 0 && (path === UNMATCHED || known.hasVerified);
-  const state = known.unverifiedDeliveries === 0 || isOver ? 'note' : mayFail ? 'failed' : 'warning';
+  const mayFail = ledger.senders.accepted === 0 && (path === UNMATCHED || outcomes.hasVerified);
+  const state = outcomes.unverifiedDeliveries === 0 || isOver ? 'note' : mayFail ? 'failed' : 'warning';
   return finding(state, 'signed-unverified', message, path);
 }

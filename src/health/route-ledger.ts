@@ -35,17 +35,17 @@ const MOST_UNTAKEN = 4000;
 const LOOPED = 3;
 
 /** What bad outcomes met; `record`: of the first one. */
-const newCause = (diagnosis: Diagnosis, record: Detail, goodBefore: number, known: number) => ({
+const newCause = (diagnosis: Diagnosis, record: Detail, goodBefore: number, knownAt: number) => ({
   diagnosis,
   /** True for requests that were refused before the verdict, or turned away: what was accepted passed it. */
   isRefusal: record.fate === 'none',
   /** When its first one came and was known, and the last good one before. */
   began: record.startedAt,
-  known,
+  knownAt,
   goodBefore,
   /** Of the last one. */
   detail: { ...NONE },
-  lastAt: known,
+  lastAt: knownAt,
   /** How many events met it last; those that the app has not taken since, and those of them that may be lost. */
   times: 0,
   open: 0,
@@ -67,25 +67,22 @@ function rowOf({ between, times }: Cause, odds: number): number {
 }
 
 /** True while its first one is too fresh to judge. */
-export const isFresh = ({ known }: Cause, now: number): boolean => now - known < SETTLE_MS;
+export const isFresh = ({ knownAt }: Cause, now: number): boolean => now - knownAt < SETTLE_MS;
 
 /** True once, after an unbroken row, as many good ones came, or four, which come in one of 45 where a third is bad. */
-export function hasRecovered(cause: Cause, now: number, enough = calmOf(cause).few): boolean {
-  return Number.isFinite(calmOf(cause).few) && cause.since >= enough && now - cause.lastAt >= QUARTER;
+export function hasRecovered({ times, between, since, lastAt }: Cause, now: number, good?: number): boolean {
+  const enough = good ?? Math.max(FEW_GOOD, Math.min(times, LEAST_GOOD));
+  return times > 1 && between === 0 && since >= enough && now - lastAt >= QUARTER;
 }
 
-/** How many good ones in a row make it a warning; `few`: how many do so after a quarter of an hour, if ever. */
-export function calmOf(cause: Cause) {
-  const { times, between } = cause;
-  const few = between === 0 && times > 1 ? Math.max(FEW_GOOD, Math.min(times, LEAST_GOOD)) : Number.POSITIVE_INFINITY;
-  return { row: rowOf(cause, 100), few };
-}
+/** How many good ones in a row make it a warning at the latest, a minute after its last bad one. */
+export const calmAfter = (cause: Cause): number => rowOf(cause, 100);
 
 /** True once it is a warning at most. */
 function hasCalmed(cause: Cause, now: number): boolean {
   const silence = now - cause.lastAt;
-  const isRare = silence >= MINUTE && cause.since >= calmOf(cause).row;
-  return isRare || cause.open === 0 || hasRecovered(cause, now) || silence > DAY;
+  const isRare = silence >= MINUTE && cause.since >= calmAfter(cause);
+  return isRare || hasRecovered(cause, now) || silence > DAY;
 }
 
 /** How many good ones in a row end it; 0 once they came, or the app took each bad one later. */
@@ -195,22 +192,22 @@ export class RouteLedger {
   }
 
   #countLoss(id: Diagnosis, end: LostEnd, at: number, by: 1 | -1): void {
-    const known = this.losses.find((one) => one.id === id && one.end === end) ?? { id, end, counts: new Counts() };
-    if (!this.losses.includes(known)) this.losses.push(known);
-    known.counts.add(at, by);
+    const loss = this.losses.find((loss) => loss.id === id && loss.end === end) ?? { id, end, counts: new Counts() };
+    if (!this.losses.includes(loss)) this.losses.push(loss);
+    loss.counts.add(at, by);
   }
 
   /** The app has taken the event. True if it had been untaken in the time of its cause. */
   end(record: Pick<Detail, 'event'>): boolean {
     // Where nothing is untaken, the signature is not even read.
-    const known = this.untaken.size === 0 ? undefined : this.untaken.get(record.event);
-    return known !== undefined && this.untaken.delete(record.event) && this.#uncount(known);
+    const untaken = this.untaken.size === 0 ? undefined : this.untaken.get(record.event);
+    return untaken !== undefined && this.untaken.delete(record.event) && this.#uncount(untaken);
   }
 
   /** The store has nothing of this route any more: another process has sent it, or a person has dropped it. */
   endStored(): void {
-    for (const [event, known] of this.untaken)
-      if (known.loss === null && this.untaken.delete(event)) this.#uncount(known);
+    for (const [event, untaken] of this.untaken)
+      if (untaken.loss === null && this.untaken.delete(event)) this.#uncount(untaken);
     for (const cause of this.#causes.values()) cause.open = cause.lost;
   }
 
@@ -242,17 +239,17 @@ export class RouteLedger {
   #try(met: Cause | null, isKnown: boolean, now: number): void {
     const { at = now } = this.#counts.at(-1) ?? {};
     const begun = now - at >= TOGETHER_MS || met?.times === 0 ? now : at;
-    const known = this.#counts.findLast((one) => one.met === met);
-    if (known?.at === begun) known.times++;
+    const counted = this.#counts.findLast((count) => count.met === met);
+    if (counted?.at === begun) counted.times++;
     else if (this.#counts.push({ at: begun, met, times: 1 }) > MOST_COUNTS) this.#counts.shift();
     this.lastTry = now;
     this.run = met === null ? 0 : this.run + 1;
     if (this.run === 2) this.#secondOfRun = now;
-    for (const one of this.#causes.values()) {
+    for (const cause of this.#causes.values()) {
       // The app fails none of what is refused before it, and what it takes had passed that.
-      if (!one.isRefusal && met?.isRefusal === true) continue;
-      if (!one.isRefusal && met === null) one.since++;
-      if (!isKnown) one.all++;
+      if (!cause.isRefusal && met?.isRefusal === true) continue;
+      if (!cause.isRefusal && met === null) cause.since++;
+      if (!isKnown) cause.all++;
     }
     if (met === null) return;
     met.times++;
@@ -264,49 +261,52 @@ export class RouteLedger {
   }
 
   /** Those that are told, the commonest of the last first. Each judgement asks once: `failed` is left later than reached. */
-  told(now: number): readonly Cause[] {
+  judgeCauses(now: number): readonly Cause[] {
     const all = [...this.causes(now).values()];
     const last = this.#met(0, 0, MANY, now, true);
-    const timesOf = (one: Cause) => last.get(one) ?? 0;
-    const told = all
-      .filter((one) => one.times > 0 && !isReplaced(one, all))
-      .sort((one, other) => timesOf(other) - timesOf(one) || other.lastAt - one.lastAt);
-    const live = told.filter((one) => !hasCalmed(one, now));
-    const settled = live.filter((one) => !isFresh(one, now));
+    const timesOf = (cause: Cause) => last.get(cause) ?? 0;
+    const shown = all
+      .filter((cause) => cause.times > 0 && !isReplaced(cause, all))
+      .sort((cause, other) => timesOf(other) - timesOf(cause) || other.lastAt - cause.lastAt);
+    const live = shown.filter((cause) => !hasCalmed(cause, now));
+    const settled = live.filter((cause) => !isFresh(cause, now));
     const isInRow = this.run >= 2 && now - this.#secondOfRun >= SETTLE_MS;
     const mayFail = ({ times, since }: Cause) => times > 1 || since < 2;
-    const row = live.filter((one) => isInRow && one.since === 0);
-    const alone = settled.filter((one) => mayFail(one) && (row.includes(one) || this.#isReached([one], now)));
+    const row = live.filter((cause) => isInRow && cause.since === 0);
+    const alone = settled.filter((cause) => mayFail(cause) && (row.includes(cause) || this.#isReached([cause], now)));
     // A fresh one fails only in a row that no other has made failed; else several may strike a fifth together.
-    const reached = [alone, row, this.#isReached(settled, now) ? settled : []].find((some) => some.length > 0) ?? [];
-    for (const one of all) {
-      const stays = one.isFailed && mayFail(one) && this.#share([one], QUARTER, MORE, now) >= LEFT;
-      one.isFailed = live.includes(one) && (reached.includes(one) || stays);
+    const reached =
+      [alone, row, this.#isReached(settled, now) ? settled : []].find((causes) => causes.length > 0) ?? [];
+    for (const cause of all) {
+      const stays = cause.isFailed && mayFail(cause) && this.#share([cause], QUARTER, MORE, now) >= LEFT;
+      // None becomes so once each of its failures was taken later.
+      const isReached = reached.includes(cause) && (cause.isFailed || cause.open > 0);
+      cause.isFailed = live.includes(cause) && (isReached || stays);
     }
-    return told;
+    return shown;
   }
 
-  #isReached(some: readonly Cause[], now: number): boolean {
+  #isReached(causes: readonly Cause[], now: number): boolean {
     // The only ones so far.
     const isOnly = ({ goodBefore, between, since }: Cause) => Number.isNaN(goodBefore) && between + since === 0;
-    if (some.length > 0 && some.every(isOnly)) return true;
+    if (causes.length > 0 && causes.every(isOnly)) return true;
     // At the last outcome: while nothing comes, no route becomes worse. Much later the last few count, too.
-    const reaches = (span: number) => this.#share(some, span, MANY, this.lastTry) >= REACHED;
-    const open = some.reduce((sum, one) => sum + one.open, 0);
+    const reaches = (span: number) => this.#share(causes, span, MANY, this.lastTry) >= REACHED;
+    const open = causes.reduce((sum, cause) => sum + cause.open, 0);
     return open >= LEAST_BAD && reaches(MINUTE) && (now - this.lastTry < QUARTER || reaches(0));
   }
 
   /** The share of some up to a time among those that came where they strike since the first of them, in the last `span`. */
-  #share(some: readonly Cause[], span: number, least: number, at: number): number {
-    const isFront = some.some(({ isRefusal }) => isRefusal);
-    const met = this.#met(Math.min(...some.map(({ began }) => began)), span, least, at, isFront);
+  #share(causes: readonly Cause[], span: number, least: number, at: number): number {
+    const isFront = causes.some(({ isRefusal }) => isRefusal);
+    const met = this.#met(Math.min(...causes.map(({ began }) => began)), span, least, at, isFront);
     const all = [...met.values()].reduce((sum, times) => sum + times, 0);
-    return some.reduce((sum, one) => sum + (met.get(one) ?? 0), 0) / Math.max(1, all);
+    return causes.reduce((sum, cause) => sum + (met.get(cause) ?? 0), 0) / Math.max(1, all);
   }
 
   /** How many tries met what since `from`, in the last `span` up to a time, but at least of so many. */
   #met(from: number, span: number, least: number, at: number, isFront: boolean): ReadonlyMap<Cause | null, number> {
-    const found = new Map<Cause | null, number>();
+    const timesBy = new Map<Cause | null, number>();
     let all = 0;
     let last = Number.NaN;
     for (const { at: begun, met, times } of this.#counts.toReversed()) {
@@ -314,9 +314,9 @@ export class RouteLedger {
       last = begun;
       if (met?.isRefusal === true && !isFront) continue;
       all += times;
-      found.set(met, (found.get(met) ?? 0) + times);
+      timesBy.set(met, (timesBy.get(met) ?? 0) + times);
     }
-    return found;
+    return timesBy;
   }
 }
 
@@ -324,5 +324,5 @@ export class RouteLedger {
 function isReplaced({ detail, lastAt, isRefusal }: Cause, causes: readonly Cause[]): boolean {
   const isEnd = ({ times, detail: { upstreamStatus: status, upstreamFailure: failure } }: Cause) =>
     times >= FEW || (detail.upstreamFailure === 'connect' && (status > 0 || (failure ?? 'connect') !== 'connect'));
-  return causes.some((one) => one.isRefusal === isRefusal && one.began > lastAt && isEnd(one));
+  return causes.some((cause) => cause.isRefusal === isRefusal && cause.began > lastAt && isEnd(cause));
 }

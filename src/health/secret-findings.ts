@@ -44,10 +44,10 @@ export function* secretFindings({ facts, ledger }: Input): Findings {
   for (const secret of facts.secrets) {
     const { id, source, note, sameAs } = secret;
     yield ofSecret(secret, facts, ledger);
-    const found = finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
+    const noted = finding('note', 'secret-value', `Secret ${id} (${source}): ${note}.`);
     const isUseless = routesOf(secret, facts).some(({ secretIds }) => sameAs !== null && secretIds.includes(sameAs));
-    if (isUseless) yield { ...found, state: 'warning', remedy: NOT_BEGUN };
-    else if (note !== null) yield found;
+    if (isUseless) yield { ...noted, state: 'warning', remedy: NOT_BEGUN };
+    else if (note !== null) yield noted;
   }
 }
 

@@ -9,6 +9,8 @@ import { COMPARED, copied, type Detail, Tally } from './tallies.ts';
 import { DAY, QUARTER } from './times.ts';
 
 const KEPT = 16;
+/** Acceptances, over a day at least, after which their pauses say how long a sender is silent. */
+const ENOUGH = 8;
 const MANY_SUSPECTS = 3;
 
 type Address = 'client' | 'connectionAddress';
@@ -25,21 +27,21 @@ export class Senders {
   accepted = 0;
 
   /** Called for each verified delivery, duplicates too, whatever the app then does. True if its sender is a new one. */
-  accept(record: RequestRecord, now: number): boolean {
+  accept(record: RequestRecord, route: string, now: number): boolean {
     this.accepted++;
-    this.places.add(placeOf(record), '', record.route).accept(now);
-    return this.prove(record, now);
+    this.places.add(placeOf(record), '', route).accept(now);
+    return this.prove(record, route, now);
   }
 
   /** Called for a refused request, too, that only a holder of a secret of ours can have sent: its look is a sender's. */
-  prove({ userAgent, contentType, client, connectionAddress, route }: RequestRecord, at?: number): boolean {
-    this.connections.add(connectionAddress, '', route).accept(at);
+  prove({ userAgent, contentType, client, connectionAddress }: RequestRecord, route: string, at?: number): boolean {
     const isNewLook = this.#looks.add(userAgent, contentType, route).accept(at);
-    return this.#clients.add(client, '', route).accept(at) || isNewLook;
+    const isNewClient = this.#clients.add(client, '', route).accept(at);
+    return this.connections.add(connectionAddress, '', route).accept(at) || isNewLook || isNewClient;
   }
 
   /** Of an address that sends deliveries; before the first acceptance of any. Scanners later must not make us forget one. */
-  #from(address: string): Known | undefined {
+  #from(address: string): Trait | undefined {
     return this.accepted === 0 ? this.connections.add(address, '', '') : this.connections.find(address);
   }
 
@@ -58,17 +60,17 @@ export class Senders {
 
   /** Called for what was refused and is no delivery: it may be one, if deliveries from there or to there have stopped. */
   suspect(record: Looks & Detail, diagnosis: Diagnosis, now: number): void {
-    const { client, connectionAddress, userAgent, contentType } = record;
+    const { client, connectionAddress, userAgent, contentType, method } = record;
     const from = isUnread(record) ? this.connections.find(connectionAddress) : this.#clients.find(client);
     const like = isSigned(record) ? this.#looks.find(userAgent, contentType) : from;
     like?.suspects.add(diagnosis, record, now);
-    this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
+    if (method === 'POST' && !isSigned(record)) this.places.find(placeOf(record))?.suspects.add(diagnosis, record, now);
   }
 
   /** The suspects of each route on which, or from an address from which, deliveries have stopped. */
-  stopped(now: number): readonly Known[] {
+  stopped(now: number): readonly Trait[] {
     // Strangers send POSTs to a known place all the time.
-    const places = this.places.all.filter((known) => known.hasMore);
+    const places = this.places.all.filter((trait) => trait.hasMore);
     const stopped = [...places, ...this.#clients.all, ...this.connections.all].filter((one) => one.hasStopped(now));
     return [...Map.groupBy(stopped, ({ route }) => route).values()].flatMap(([first]) => first ?? []);
   }
@@ -84,10 +86,21 @@ export class Senders {
   }
 
   /** For a connection that was turned away, and a head that was not read as too large or a front's: who sends from there. */
-  connectionOf(record: Looks): Known | undefined {
+  connectionOf(record: Looks): Trait | undefined {
     const { connectionAddress, reason, hint } = record;
     const isFronts = reason === 'none' || reason === 'header_too_large' || hint?.fromFront === true;
     return isUnread(record) && isFronts ? this.connections.find(connectionAddress) : undefined;
+  }
+
+  /** What came on a route that a reload has removed would now come where none matches. */
+  keepOnly(routes: ReadonlyMap<string, unknown>): void {
+    for (const { all } of [this.#looks, this.#clients, this.places, this.connections])
+      for (const trait of all) if (trait.route !== '' && !routes.has(trait.route)) trait.route = UNMATCHED;
+  }
+
+  /** True if all deliveries came on routes other than these. */
+  areOnlyOutside(routes: ReadonlyMap<string, unknown>): boolean {
+    return this.accepted > 0 && this.#looks.all.every(({ route }) => !routes.has(route));
   }
 }
 
@@ -108,7 +121,7 @@ export const isSigned = ({ signed, renamedHeader }: Pick<RequestRecord, 'signed'
   signed || renamedHeader !== null;
 
 /** A look, an address or a place of deliveries; with an empty route, an address from before the first. */
-export class Known {
+export class Trait {
   readonly one: string;
   readonly other: string;
   /** What it has in common with others like it; empty where only equal texts are. */
@@ -117,7 +130,7 @@ export class Known {
   #accepted = 0;
   #firstAccepted = Number.NaN;
   lastAccepted = Number.NaN;
-  longestPause = QUARTER / 3;
+  #longestPause = 0;
   /** Of an address: when a handshake failed as a check's does, and whether one did shortly before the last acceptance. */
   checkedAt = Number.NaN;
   hasChecks = false;
@@ -137,7 +150,7 @@ export class Known {
   accept(now = Number.NaN): boolean {
     if (Number.isNaN(now)) return false;
     this.hasChecks = now - this.checkedAt < QUARTER;
-    this.longestPause = Math.max(this.longestPause, now - this.lastAccepted || 0);
+    this.#longestPause = Math.max(this.#longestPause, now - this.lastAccepted || 0);
     if (this.#accepted++ === 0) this.#firstAccepted = now;
     this.lastAccepted = now;
     this.#before = this.suspects.total;
@@ -164,45 +177,47 @@ export class Known {
     return this.hasMore && this.hasStopped(now);
   }
 
-  /** True once nothing was accepted for much longer than ever in a day or more, and suspects came: they may be deliveries. */
+  /** True once nothing was accepted for much longer than ever before, and suspects came: then they may be deliveries. */
   hasStopped(now: number): boolean {
-    const isKnown = this.lastAccepted - this.#firstAccepted >= DAY;
-    return isKnown && now - this.lastAccepted > 3 * this.longestPause && this.suspected >= MANY_SUSPECTS;
+    const silence = now - this.lastAccepted;
+    const isKnown = this.#accepted >= ENOUGH && this.lastAccepted - this.#firstAccepted >= DAY;
+    const isSilent = isKnown && silence > QUARTER && silence > 3 * this.#longestPause;
+    return isSilent && this.suspected >= MANY_SUSPECTS;
   }
 }
 
 /** The last KEPT different pairs of texts, the latest first. Adding a known one allocates nothing. */
 class Remembered {
-  readonly all: Known[] = [];
+  readonly all: Trait[] = [];
   readonly #kindOf: typeof kindOf;
 
   constructor(of: typeof kindOf = () => '') {
     this.#kindOf = of;
   }
 
-  add(one: string, other: string, route: string): Known {
-    const known = this.#get(one, other) ?? new Known(one, other, this.#kindOf);
-    known.route = route || known.route;
-    if (known === this.all[0]) return known;
+  add(one: string, other: string, route: string): Trait {
+    const trait = this.#get(one, other) ?? new Trait(one, other, this.#kindOf);
+    trait.route = route || trait.route;
+    if (trait === this.all[0]) return trait;
     // An unknown one takes a new place, or that of the oldest.
-    if (!this.all.includes(known) && this.all.length < KEPT) this.all.push(known);
-    this.all.copyWithin(1, 0, (this.all.indexOf(known) + KEPT) % KEPT);
-    this.all[0] = known;
-    return known;
+    if (!this.all.includes(trait) && this.all.length < KEPT) this.all.push(trait);
+    this.all.copyWithin(1, 0, (this.all.indexOf(trait) + KEPT) % KEPT);
+    this.all[0] = trait;
+    return trait;
   }
 
   /** What came with a delivery of a route. */
-  find(one: string, other = ''): Known | undefined {
-    const known = this.#get(one, other);
-    return known?.route === '' ? undefined : known;
+  find(one: string, other = ''): Trait | undefined {
+    const trait = this.#get(one, other);
+    return trait?.route === '' ? undefined : trait;
   }
 
-  #get(one: string, other: string): Known | undefined {
+  #get(one: string, other: string): Trait | undefined {
     const first = one.slice(0, COMPARED);
     const second = other.slice(0, COMPARED);
-    for (const known of this.all) if (known.one === first && known.other === second) return known;
+    for (const trait of this.all) if (trait.one === first && trait.other === second) return trait;
     const kind = this.#kindOf(first, second);
-    return kind === '' ? undefined : this.all.find((known) => known.kind === kind);
+    return kind === '' ? undefined : this.all.find((trait) => trait.kind === kind);
   }
 }
 

@@ -75,8 +75,8 @@ function changesIn({ startedAt, reloads, secrets, routes }: Facts, from: number,
       { at: notAfter, what: `secret ${id} ended` },
     ]),
   ];
-  const found = all.flatMap(({ at, what }) => (at !== null && at >= from && at <= to ? { at, what } : []));
-  return found.toSorted((one, other) => other.at - one.at);
+  const changes = all.flatMap(({ at, what }) => (at !== null && at >= from && at <= to ? { at, what } : []));
+  return changes.toSorted((one, other) => other.at - one.at);
 }
 
 /** Says when a problem began, and what changed in the hour before, or that nothing did since the last good delivery. */

@@ -44,11 +44,11 @@ function* ofOnce(
   const fails = `${name} fails: ${problem}. Until it works again, ${effect}.${without}`;
   if (problem !== null) yield finding(refuses ? 'failed' : 'warning', 'once-store', fails);
   else if (isRecent) yield { ...finding('warning', 'once-store', `${name} works again.${without}`), remedy: TWICE };
-  const known = routes.reduce((sum, [, { fates }]) => sum + fates.duplicate, 0);
-  if (store === 'memory' || !Number.isNaN(lastTaken) || known < FEW) return;
+  const duplicates = routes.reduce((sum, [, { fates }]) => sum + fates.duplicate, 0);
+  if (store === 'memory' || !Number.isNaN(lastTaken) || duplicates < FEW) return;
   // Other replicas have a name in common, too: then it is no more than a note.
   const why = isUnnamed ? ', which has no name' : ' and its name, or another replica took them';
-  const message = `${known} deliveries were answered as duplicates, and the app has taken none since the start: another app may share the store of delivered events${why}.`;
+  const message = `${duplicates} deliveries were answered as duplicates, and the app has taken none since the start: another app may share the store of delivered events${why}.`;
   const remedy = 'Give each app an once.name of its own.';
   yield { ...finding(isUnnamed ? 'warning' : 'note', 'once-store', message), remedy };
 }
@@ -72,9 +72,9 @@ function* ofLosses({ losses, lostLately, store, aside }: DeferredFacts, now: num
   if (last === undefined || !lostLately) return;
   const unknown = recent.filter(({ events }) => events === null).length; // each counts as one in `lostLately`
   const whys = [...new Set(recent.map(({ why }) => WHY_LOST[why] ?? why))].join('; ');
-  const known = lostLately - unknown;
-  const number = known === 0 ? 'An unknown number of deferred deliveries' : many(known);
-  const others = known === 0 || unknown === 0 ? '' : ', and others whose number is not known,';
+  const numbered = lostLately - unknown;
+  const number = numbered === 0 ? 'An unknown number of deferred deliveries' : many(numbered);
+  const others = numbered === 0 || unknown === 0 ? '' : ', and others whose number is not known,';
   const message = `${number}${others} of the last day left the store untaken, the last one ${ago(last.at, now)}: ${whys}.`;
   yield finding('warning', 'deferred-lost', message);
 }

@@ -145,9 +145,9 @@ export class Claims {
     await this.#store().then((store) => store.close(), ignore);
   }
 
-  async #claimInStore(own: UnderWay, asked: ClaimAnswer | Promise<ClaimAnswer>, { until, stop }: ClaimRequest) {
+  async #claimInStore(own: UnderWay, answered: ClaimAnswer | Promise<ClaimAnswer>, { until, stop }: ClaimRequest) {
     try {
-      for (let answer = await asked; answer !== 'first'; answer = await (await this.#store()).claim(own.key)) {
+      for (let answer = await answered; answer !== 'first'; answer = await (await this.#store()).claim(own.key)) {
         if (answer === 'delivered') return this.#end(own, DUPLICATE);
         own.begin();
         await sleep(CHECK_EVERY_MS, undefined, { signal: stop }).catch(ignore);

@@ -166,7 +166,7 @@ export class Queue {
       if (leases.length > 0) void this.storeState.call((store) => store.lease({ limit: 0, room: 0, leases }));
     };
     this.#refreshing = setInterval(refresh, REFRESH_EVERY_MS).unref();
-    const opened = this.#opened();
+    const opened = this.#opened(); // by stores/open-store.ts
     this.storeState.changed();
     refresh();
     return opened;

@@ -33,8 +33,8 @@ export async function send(
   const isUntaken = went === 'failed' || went === 'no connection';
   // One cut off because the process stops does not count: it could have been the delivery's last.
   if (went === 'not sent' || (isUntaken && shutdown.aborted)) return NOT_SENT;
-  const told = { ...answer, route: request.route.path, event: eventOf(request.head) };
-  if (went === 'taken' || passed < POISON_ATTEMPTS) needs.onSending({ ...told, fate: isUntaken ? 'failed' : went });
+  const again = { ...answer, route: request.route.path, event: eventOf(request.head) };
+  if (went === 'taken' || passed < POISON_ATTEMPTS) needs.onSending({ ...again, fate: isUntaken ? 'failed' : went });
   return sent;
 }
 

@@ -22,7 +22,7 @@ export class UpstreamLimiter {
   readonly #queues: Readonly<Record<SlotUser['kind'], Set<SlotUser>>> = {
     verified: new Set(),
     unverified: new Set(),
-    deferred: new Set(),
+    resent: new Set(),
   };
   readonly #holders = new IndexedSet<SlotUser>();
   #unverifiedHolders = 0;
@@ -37,7 +37,7 @@ export class UpstreamLimiter {
     this.queueLimit = queue;
   }
 
-  /** The number of requests that wait for a slot and have a client, so without the deferred ones. */
+  /** The number of requests that wait for a slot and have a client, so without the resent ones. */
   get clientsWaiting(): number {
     return this.#queues.verified.size + this.#queues.unverified.size;
   }
@@ -49,9 +49,9 @@ export class UpstreamLimiter {
 
   /** Acquires a slot; false if the request must wait for one. */
   tryAcquire(request: SlotUser): boolean {
-    const { verified, unverified, deferred } = this.#queues;
+    const { verified, unverified, resent } = this.#queues;
     if (verified.size > 0 || (request.kind !== 'verified' && unverified.size > 0)) return false;
-    if (this.down || (request.kind === 'deferred' && deferred.size > 0) || !this.#fits(request)) return false;
+    if (this.down || (request.kind === 'resent' && resent.size > 0) || !this.#fits(request)) return false;
     this.#give(request);
     return true;
   }
@@ -73,7 +73,7 @@ export class UpstreamLimiter {
     this.#queues[request.kind].delete(request);
     if (!this.#holders.delete(request)) return;
     if (request.kind === 'unverified') this.#unverifiedHolders--;
-    if (this.clientsWaiting + this.#queues.deferred.size > 0) this.#serveQueues();
+    if (this.clientsWaiting + this.#queues.resent.size > 0) this.#serveQueues();
   }
 
   get all(): readonly SlotUser[] {
@@ -115,7 +115,7 @@ export class UpstreamLimiter {
    */
   readonly #sweep = (): void => {
     this.#endOverdue();
-    if (this.clientsWaiting + this.#queues.deferred.size === 0 && this.#sweeping !== null) {
+    if (this.clientsWaiting + this.#queues.resent.size === 0 && this.#sweeping !== null) {
       clearInterval(this.#sweeping);
       this.#sweeping = null;
     }

@@ -33,8 +33,8 @@ const MAX_UNREAD_MS = 30_000;
 // Methods rather than closures, and no promise: while a request waits, it keeps one object and its options alive.
 export class UpstreamExchange implements ConnectionUser, WrittenListener {
   place = -1;
-  /** `deferred`: a verified request that is sent again. It waits for a slot behind all others. */
-  readonly kind: 'verified' | 'unverified' | 'deferred';
+  /** `resent`: a stored delivery. It waits for a slot behind all others. */
+  readonly kind: 'verified' | 'unverified' | 'resent';
   readonly patience: number;
   readonly #permit: Permit;
   readonly #requester: Requester;
@@ -60,12 +60,12 @@ export class UpstreamExchange implements ConnectionUser, WrittenListener {
     this.#requester = requester;
     this.#upstream = upstream;
     this.#options = options;
-    const ofVerified = requester.from === 'client' ? 'verified' : 'deferred';
+    const ofVerified = requester.from === 'client' ? 'verified' : 'resent';
     this.kind = permit.secret === null ? 'unverified' : ofVerified;
     this.patience = options.patience;
   }
 
-  /** Sends the request. `onReached` (pipeline.ts: `#answer`, or `#settle`) is called once the answer waits, or all is over. */
+  /** Sends the request; `onReached` (pipeline.ts, for a stored one sending.ts) is called once it waits at its head, or is over. */
   send(onReached: (reached: Reached) => void): void {
     this.#onReached = onReached;
     const requester = this.#requester;

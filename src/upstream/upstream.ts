@@ -42,8 +42,8 @@ export class Upstream {
 
   /** Queues the request again if that may help: no byte was sent, so a retry is safe for every method. */
   connectFailed(request: SlotUser, error: Error | null): void {
-    // No client waits for a deferred request, and its failure does not make the upstream count as down for others.
-    if (request.kind === 'deferred' || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
+    // No client waits for a resent one, and its failure does not make the upstream count as down for others.
+    if (request.kind === 'resent' || !isWorthRetrying(error)) return request.giveUp(failedUpstream('connect', error));
     this.#lastError = error;
     if (!this.limiter.down) this.#trySoon();
     this.limiter.down = true;

@@ -115,14 +115,14 @@ test('a pipe that nobody reads any more costs the lines, not the proxy', async (
   // It holds 128 KiB of lines that nobody reads.
   await flood(proxy);
   expect(await refused(proxy)).toBe(401);
-  const dropped = (await proxy.dropped()) - 2;
-  expect(dropped).toBeGreaterThan(100);
   text = '';
   await eventually(() => {
     text += readable(next);
     return text.includes('log lines were dropped');
   }, true);
   const lines = parsed(text);
+  const dropped = (await proxy.dropped()) - 2;
+  expect(dropped).toBeGreaterThan(100);
   expect(lines.filter(({ msg }) => msg === 'log lines were dropped')).toEqual([
     { time: expect.any(String), level: 'warn', msg: 'log lines were dropped', dropped },
   ]);
@@ -130,7 +130,6 @@ test('a pipe that nobody reads any more costs the lines, not the proxy', async (
   // Each call is two lines, and the refused request is one; on a busy machine there are some about that.
   const told = lines.filter(({ msg }) => /drain/.test(String(msg))).length + dropped - 2 * CALLS - 1;
   expect([told >= 0, told < 10]).toEqual([true, true]);
-  expect(await proxy.dropped()).toBe(dropped + 2);
 
   // A stop waits for it for a second at most.
   await flood(proxy);

@@ -101,9 +101,8 @@ class Run {
     if (at - this.#lastLook < SECOND) return;
     this.#lastLook = at;
     const { truth } = this;
-    const world = this.#world;
     const all = this.#subject.look(this.#factsAt(at), at);
-    const { route: left } = routing(world, false);
+    const { route: left } = routing(this.#world, false);
     const hasLeft = this.#left !== null && truth.accepted > 0;
     const isLeft = ({ route, id }: Said) => hasLeft && route === left && id !== 'deliveries-lost';
     const said = all.filter((one) => !isLeft(one));
@@ -121,11 +120,21 @@ class Run {
     const fails = (property: string) => this.failures.push({ property, at, said: texts });
     if (headline.id === 'all-is-well' && truth.refusedSince > 0) fails('1 no false all-clear: nothing taken since');
     const labels = said.filter(({ id }) => id !== 'deliveries-lost').flatMap(({ route }) => route ?? []);
-    const { routes } = routing(world, this.#isAfter);
+    const { routes } = routing(this.#world, this.#isAfter);
     if (labels.some((one) => ![...routes, UNMATCHED].includes(one))) fails('8 a label is a route that is configured');
     for (const { id } of all.filter((one) => isLeft(one) && one.state === 'failed')) this.#checkLeft(id, at, fails);
     for (const { id, message = '' } of said) this.#checkNumbers(id, message, fails);
-    check({ world, truth, at, headline, said: all, own: said, wasFailed, lastBadAt: this.#lastBadAt, fails });
+    check({
+      world: this.#world,
+      truth,
+      at,
+      headline,
+      said: all,
+      own: said,
+      wasFailed,
+      lastBadAt: this.#lastBadAt,
+      fails,
+    });
   }
 
   /** What is left on the route that the senders used before. */
@@ -165,7 +174,7 @@ class Run {
       this.#isAfter = true;
       this.#subject.keepOnly(this.#table(), at);
       if (this.#world.reload !== 'path') this.#left = this.truth;
-      this.truth = this.truth.ofOther();
+      this.truth = this.#left?.ofOther() ?? this.truth.withoutRoute();
     } else if (kind === 'restart') {
       this.#subject = this.#process();
       this.#subject.keepOnly(this.#table(), at);

@@ -50,7 +50,7 @@ class Pauses {
   accepted = 0;
   #first = Number.NaN;
   last = Number.NaN;
-  longest = 5 * MINUTE;
+  longest = 0;
   /** Refusals of deliveries that nothing proves, since the last acceptance and before it. */
   suspects = 0;
   before = 0;
@@ -65,7 +65,9 @@ class Pauses {
 
   /** True once deliveries have stopped, as far as their pauses tell. */
   haveStopped(at: number): boolean {
-    return this.last - this.#first >= DAY && at - this.last > 3 * this.longest;
+    const silence = at - this.last;
+    const isKnown = this.accepted >= 8 && this.last - this.#first >= DAY;
+    return isKnown && silence > 15 * MINUTE && silence > 3 * this.longest;
   }
 }
 
@@ -108,12 +110,17 @@ export class Truth {
   readonly pauses = new Pauses();
   readonly ofAddress = new Map<string, Pauses>();
 
+  /** After a reload that gave the route another path: its outcomes begin anew. */
+  withoutRoute(): Truth {
+    const { lastLoss, waiting, hasUnknowable, claims } = this;
+    return Object.assign(new Truth(), { lastLoss, waiting, hasUnknowable, claims });
+  }
+
   /** Of another route, which the senders use from now on. */
   ofOther(): Truth {
     const { looks, addresses, shared, accepted, pauses, ofAddress, refusedSince, lastUnknowable } = this;
     const known = { looks, addresses, shared, accepted, pauses, ofAddress, refusedSince, lastUnknowable };
-    const { lastLoss, waiting, hasUnknowable, claims } = this;
-    return Object.assign(new Truth(), known, { lastLoss, waiting, hasUnknowable, claims });
+    return Object.assign(this.withoutRoute(), known);
   }
 
   /** One was accepted on another route. `isLeft`: none is verified on this one any more. */
@@ -245,8 +252,13 @@ export class Truth {
     this.#run(at);
     this.lastBad = this.outcomes.length - 1;
     const never = Number.POSITIVE_INFINITY;
-    const { lastBad: first, bad: badBefore } = this;
-    const known = this.faults.get(fault) ?? { first, badBefore, hasEarlier, third: never, tenth: never };
+    const known = this.faults.get(fault) ?? {
+      first: this.lastBad,
+      badBefore: this.bad,
+      hasEarlier,
+      third: never,
+      tenth: never,
+    };
     this.faults.set(fault, known);
     this.bad++;
     const events = new Set(this.outcomes.slice(known.first).map((one) => (one.isBad ? one.startedAt : 0)));

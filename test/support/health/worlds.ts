@@ -245,7 +245,6 @@ const AT_A_TIME = { ...ALONE, anHour: 3600, deliveries: 900 } as const;
 const HANGS_ON = { ...FRESH, anHour: 3600, deliveries: 160, reload: 'path' } as const;
 const POISONED = { ...STORED, duplicates: false, anHour: 4, deliveries: 100, rhythm: 'even' } as const;
 const STOPS = { ...ALONE, anHour: 4, deliveries: 300, rhythm: 'even' } as const;
-const STOPS_ANEW = { ...STOPS, redeliver: false, reload: 'path' } as const;
 const AT_NIGHT = { ...ALONE, strangers: 'unsigned POSTs', crowd: 0.1, atNight: true, front: false } as const;
 
 const SCANNED = { ...FRESH, front: true, strangers: 'scans', crowd: 0.05 } as const;
@@ -265,7 +264,6 @@ const RARE: Readonly<Record<string, Rare>> = {
   'and then all goes astray': rare(HANGS_ON, ['hang', 'moved'], [0.5, 0.05, 1], [0.55, 0.45, 1]),
   'few good ones after an outage': rare({ ...SLOW, deliveries: 60, rhythm: 'even' }, [], [0.7, 0.2, 1]),
   'deliveries that stop': rare(STOPS, [], [0.4, 0.6, 1]),
-  'heads that stop on a new path': rare(STOPS_ANEW, [500, 'slow head'], [0.5, 0.04, 1], [0.56, 0.44, 1]),
   'deliveries that come elsewhere, stripped': rare(STOPS, ['moved behind a front that strips'], [0.4, 0.6, 1]),
   'long after a fault': rare({ anHour: 3600, deliveries: 600 }, [], [0.02, 0.05, 1], [0.6, 0.3, 0.34]),
   'few failures at a high pace, all in a row': rare({ anHour: 36_000, deliveries: 1500 }, [], [0.1, 0.9, 0.02, 250]),

@@ -74,7 +74,7 @@ function claim(slots: UpstreamLimiter, one: Fake): boolean {
 describe('a deferred request', () => {
   test('waits behind all others, whenever they came, and gets what is free', () => {
     const { slots, at } = make(2, { slots: 1, queue: 5 });
-    const deferred = new Fake(slots, 'deferred');
+    const deferred = new Fake(slots, 'resent');
     claim(slots, at(0));
     claim(slots, deferred);
     const unverified = new Fake(slots, 'unverified');
@@ -89,7 +89,7 @@ describe('a deferred request', () => {
 
   test('does not take a free slot before another that waits, and makes nobody else wait in a queue', () => {
     const { slots, at } = make(1, { slots: 4, queue: 5 });
-    const [first, second] = [new Fake(slots, 'deferred'), new Fake(slots, 'deferred')];
+    const [first, second] = [new Fake(slots, 'resent'), new Fake(slots, 'resent')];
     slots.down = true;
     claim(slots, first);
     expect(slots.clientsWaiting).toBe(0);
