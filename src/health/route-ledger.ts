@@ -268,7 +268,8 @@ export class RouteLedger {
     const shown = all
       .filter((cause) => cause.times > 0 && !isReplaced(cause, all))
       .sort((cause, other) => timesOf(other) - timesOf(cause) || other.lastAt - cause.lastAt);
-    const live = shown.filter((cause) => !hasCalmed(cause, now));
+    // None becomes failed once each of its failures was taken later.
+    const live = shown.filter((cause) => !hasCalmed(cause, now) && (cause.isFailed || cause.open > 0));
     const settled = live.filter((cause) => !isFresh(cause, now));
     const isInRow = this.run >= 2 && now - this.#secondOfRun >= SETTLE_MS;
     const mayFail = ({ times, since }: Cause) => times > 1 || since < 2;
@@ -279,9 +280,7 @@ export class RouteLedger {
       [alone, row, this.#isReached(settled, now) ? settled : []].find((causes) => causes.length > 0) ?? [];
     for (const cause of all) {
       const stays = cause.isFailed && mayFail(cause) && this.#share([cause], QUARTER, MORE, now) >= LEFT;
-      // None becomes so once each of its failures was taken later.
-      const isReached = reached.includes(cause) && (cause.isFailed || cause.open > 0);
-      cause.isFailed = live.includes(cause) && (isReached || stays);
+      cause.isFailed = live.includes(cause) && (reached.includes(cause) || stays);
     }
     return shown;
   }
