@@ -105,6 +105,7 @@ function asData(admission: Admission, path: string, routes: RouteTable, at: numb
   const reported = admission.kind === 'report' ? admission.permit.reason : null;
   const { rule = null, header = null } = refused ?? {};
   const { target = null, candidates = [], treatment = null } = routes.examine(path, at) ?? {};
+  const isReported = admission.kind === 'read' && treatment !== null && inForce(treatment, at).mode === 'report';
   const folded = (target?.readings ?? []).map(([text = []]) => `/${text.join('/')}`);
   return {
     path,
@@ -115,7 +116,7 @@ function asData(admission: Admission, path: string, routes: RouteTable, at: numb
       return { path, action, mode, how };
     }),
     route: rule === null || OF_A_ROUTE.has(rule) ? (treatment?.path ?? null) : null,
-    outcome: admission.kind === 'read' && treatment?.mode === 'report' ? 'reported' : OUTCOMES[admission.kind],
+    outcome: isReported ? 'reported' : OUTCOMES[admission.kind],
     status: refused === null ? null : REASONS[refused.reason].status,
     reason: refused?.reason ?? reported,
     rule,

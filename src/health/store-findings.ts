@@ -39,7 +39,7 @@ function* ofOnce(
   const effect = refuses ? 'routes with once answer 503' : 'events may be delivered twice';
   const isRecent = unclaimed !== null && input.facts.now - unclaimed.at < QUARTER;
   const without = isRecent
-    ? ` Since the start ${count(unclaimed.count, 'event')} went to the app without it, the last one ${ago(unclaimed.at, input.facts.now)}.`
+    ? ` Since the start ${count(unclaimed.count, 'delivery', 'deliveries')} went to the app without it, the last one ${ago(unclaimed.at, input.facts.now)}.`
     : '';
   const fails = `${name} fails: ${problem}. Until it works again, ${effect}.${without}`;
   if (problem !== null) yield finding(refuses ? 'failed' : 'warning', 'once-store', fails);

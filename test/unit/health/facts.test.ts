@@ -714,7 +714,7 @@ test('what went to the app without once stays told for a quarter of an hour afte
   const said = (ago: number) =>
     judgedAfter([accepted()], { once: { ...ONCE, unclaimed: { count: 8, at: NOW - ago } } }).advice[0];
   const message = expect.stringMatching(
-    / works again\. Since the start 8 events went to the app without it, the last /,
+    / works again\. Since the start 8 deliveries went to the app without it, the last /,
   );
   expect(said(890_000)).toMatchObject({ state: 'warning', id: 'once-store', message });
   expect(said(900_000)?.state).toBe('ok');
