@@ -1,8 +1,6 @@
-// The judge is held to the truth of worlds (test/support/health): a few in `npm test`, some thousand in
-// `npm run fuzz:gate`. HEALTH_WORLDS: how many; HEALTH_SEED: others.
-// Worlds that are rare and that a rule is for are drawn more often (RARE).
-// Each rule was broken once: the message of the commit that wrote this line lists what fails without it, a world or a test
-// of facts.test.ts, and the rules of which nothing does.
+// The judge is held to the truth of worlds (test/support/health): a few in `npm test`, thousands in `npm run fuzz:gate`.
+// HEALTH_WORLDS: how many; HEALTH_SEED: others. Rare ones that a rule is for are drawn more often (RARE). Each rule was
+// broken once: the message of the commit that wrote this line lists what fails without it, a world or a test.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { RequestRecord } from '../../../src/core/request-record.ts';
