@@ -30,10 +30,9 @@ export function episodes(input: Input): readonly Finding[] {
     // What failed at a path that a route takes since a reload is judged there; its losses stay.
     const isHere = ({ detail }: Cause) => path !== UNMATCHED || ledger.routeFor(detail.path) === UNMATCHED;
     const causes = outcomes.judgeCauses(now).filter(isHere);
-    const all = causes.toSorted((cause, other) => lasts(other) - lasts(cause));
-    return all.map((cause) =>
-      caused(cause.isFailed && !mayBeOver(cause) ? 'failed' : 'warning', path, outcomes, cause, input),
-    );
+    return causes
+      .toSorted((cause, other) => lasts(other) - lasts(cause))
+      .map((cause) => caused(cause.isFailed && !mayBeOver(cause) ? 'failed' : 'warning', path, outcomes, cause, input));
   });
 }
 

@@ -145,7 +145,7 @@ export class Ledger {
     for (const [path, outcomes] of this.#failing) {
       const verifies = (this.#configured?.get(path)?.action ?? 'verify') === 'verify' && outcomes.hasVerified;
       // Nothing else ends what a reload has left where `unmatched` verifies none, or a mistyped address that was corrected.
-      const isLeft = path === UNMATCHED && path !== route && fate === 'taken';
+      const isLeft = path === UNMATCHED && fate === 'taken';
       for (const cause of outcomes.causes(now).values()) {
         const { isRefusal, lastAt, detail } = cause;
         const isHere = path === route || (detail.path === '' && detail.client === connectionAddress);

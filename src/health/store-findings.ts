@@ -12,7 +12,7 @@ const MOST_WHYS = 3;
 const LATEST = 11 * SECOND;
 const FEW = 3;
 const TWICE = 'If it matters that the app got an event twice, look for these there.';
-const NEARLY_FULL = 0.9;
+const NEARLY_FULL = 0.9; // of `redelivery.maxBytes`
 
 export function* storeFindings(input: Input): Findings {
   const { deferred, once, now } = input.facts;

@@ -103,7 +103,7 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
         return sum !== undefined && excess <= sum.kept ? { lacking: excess } : 'full';
       }
       if (before?.old === null && before.alike >= store.MAX_OF_ONE_BODY) return 'crowded';
-      sql`DELETE FROM event WHERE id = ${id}`;
+      sql`DELETE FROM event WHERE id = ${id}`; // triggers remove its record, and keep `total`
       sql`INSERT INTO event(id, due, stored, state, bytes, note)
         VALUES (${id}, ${later(pause)}, ${Date.now()}, 'waiting', ${record.length}, ${noteText(note)})`;
       sql`INSERT INTO record(place, content) VALUES (last_insert_rowid(), ${record})`; // no trigger changes that

@@ -1,6 +1,7 @@
 // The store of deferred deliveries: a queue in which each event has one time, at which it is due. Whoever leases an
 // event moves that time on, so it is both the schedule and the lease's end. A store holds opaque bytes under ids, which
-// record.ts makes and checks. Due times are by the store's clock, thus spans from now; times in a `Note` by the proxy's.
+// record.ts makes and checks: so whoever can write to it can delete, delay and repeat events, never alter or forge them.
+// Due times are by the store's clock, thus spans from now; times in a `Note` by the proxy's.
 import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
 import type { DeferredState } from '../../core/fate-by-status.ts';
