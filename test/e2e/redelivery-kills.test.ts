@@ -19,8 +19,8 @@ test.concurrent.for(STORES)(
     expect(fates).toMatchObject({ lost: [], changed: 0, amiss: [] });
     expect(fates.promised).toBeGreaterThan(settings === TIGHT ? ROUNDS : 50);
     expect(fates.whys.length > 0).toBe(settings === TIGHT);
-    const rare = settings === TIGHT ? 'delivered' : 'lost';
-    for (const [result, count] of Object.entries(fates.counted))
-      if (result !== rare) expect(count, result).toBeGreaterThan(0);
+    // The lives whose counters are known may lose none, or deliver none of a small store: of these the lines above speak.
+    for (const result of ['dropped', 'expired', 'replaced']) expect(fates.counted[result], result).toBeGreaterThan(0);
+    if (settings !== TIGHT) expect(fates.counted.delivered).toBeGreaterThan(0);
   },
 );
