@@ -9,7 +9,7 @@ import { stateOf } from './core/keyring.ts';
 import { inForce, type Route } from './core/routes.ts';
 import { windowOf } from './redelivery/next-state.ts';
 import type { Queue } from './redelivery/queue.ts';
-import { isVerifiable } from './redelivery/record.ts';
+import { wantOf } from './redelivery/record.ts';
 import type { Entry, Loss } from './redelivery/stores/store.ts';
 import type { Readiness } from './runtime/readiness.ts';
 import type { LiveRuleset } from './runtime/reload.ts';
@@ -172,14 +172,13 @@ export function deferredStatus({ location, sends, storeState }: Queue, policy: P
     stopped: total('stopped'),
     expired: total('expired'),
     unverified: total('unverified'),
-    /** The waiting ones by route. */
     waits: [...Map.groupBy(ofState('waiting'), ({ route }) => route)].map(([route, all]) => {
       const deliveries = all.reduce((sum, group) => sum + group.deliveries, 0);
       return { route, deliveries, end: firstEnd(all)?.at ?? null };
     }),
     whys: ofState('unverified').map((group) => {
-      const { failure, secret, route, deliveries, oldest: came } = group;
-      return { why: isVerifiable({ ...group, came }, policy) ? 'elsewhere' : failure, secret, route, deliveries };
+      const { route, deliveries, oldest: came } = group;
+      return { ...wantOf({ ...group, came }, policy), route, deliveries };
     }),
     /** Of all that is stored; null while that is not known. */
     routes: storeState.isCurrent ? [...new Set(groups.map(({ route }) => route))] : null,

@@ -111,7 +111,7 @@ const REMEDIES = {
       'Look for it in the log of the app; entrupy-signature-proxy deferred show ID prints it. It is sent again until its time is over. If the app can never take it, you may also drop it.',
     'deferred-stopped': 'Correct the app, then entrupy-signature-proxy deferred deliver, within redelivery.keep.',
     'deferred-unverified':
-      'Put back what is named: the secret, the route, the limit or the name. If that is altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
+      'Put back what is named: the secret on its route, the route, the limit or the name. If that is altered, somebody wrote to the store. Or drop them: entrupy-signature-proxy deferred.',
     'store-evicts': 'Set maxmemory-policy noeviction on that server: a full server then refuses, and drops nothing.',
     'deferred-unsent': 'Give a route redeliver, or drop them: entrupy-signature-proxy deferred.',
     'deferred-waits': 'Look at the log of the app. deferred deliver then skips the pause until the next try.',

@@ -128,7 +128,9 @@ const endOf = (at: number, now: number) =>
 
 /** Why a delivery cannot be verified, as part of a sentence; `why` is the word in `deferred list` and in the log. */
 function whyUnverified({ why, secret, route }: DeferredFacts['whys'][number]): string {
-  if (why === 'secret_gone') return `whose secret ${secret} is gone or has another value`;
+  if (why === 'secret_gone')
+    return `whose secret ${secret} is gone, has another value, or was not valid when they came`;
+  if (why === 'secret_unlisted') return `whose secret ${secret} is not among the secrets of ${route}`;
   if (why === 'elsewhere') return `whose secret ${secret} another proxy lacks: this one has it, and sends them`;
   if (why === 'route_gone') return `whose route ${route} takes them no longer`;
   if (why === 'name') return 'of another redelivery.name';

@@ -16,7 +16,7 @@ import { ignore } from '../base/errors.ts';
 import { LeasedEvent, windowOf } from './next-state.ts';
 import { SendingPace } from './pace.ts';
 import type { Needs } from './process-parts.ts';
-import { ALL_WHYS, isVerifiable, mostSendable } from './record.ts';
+import { ALL_WHYS, mostSendable, wantOf } from './record.ts';
 import { REFRESH_EVERY_MS, StoreState } from './store-state.ts';
 import { openStore } from './stores/open-store.ts';
 import { type DeferredStore, type Entry, fileIn, IN_USE, LEAST_BYTES, type Leased, pagesOf } from './stores/store.ts';
@@ -229,7 +229,7 @@ export class Queue {
     if (soonest === this.#woken) return;
     this.#woken = soonest;
     const policy = this.#needs.policy();
-    const others = soonest.filter(({ note }) => note !== null && isVerifiable(note, policy)).slice(0, limit);
+    const others = soonest.filter(({ note }) => note && wantOf(note, policy).why === 'elsewhere').slice(0, limit);
     if (others.length > 0) await this.#wake({ pause: 0 }, [others]);
   }
 

@@ -9,7 +9,7 @@ import { createHmac, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'nod
 import { printable } from '../base/printable.ts';
 import { type Admission, admit, admitBody, type Policy, type ToRead } from '../core/admission.ts';
 import { MAX_ADDED_LINES, MAX_LINES } from '../core/header-lines.ts';
-import { isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
+import { currentOf, isListed, isPrevious, Keyring, type Secret, stateOf } from '../core/keyring.ts';
 import type { Permit } from '../core/permit.ts';
 import { REASON_NAMES, type Reason } from '../core/reasons.ts';
 import { Head } from '../core/request-head.ts';
@@ -21,7 +21,6 @@ import { MAX_NOTE, NO_NOTE, type Note, noteText, readNote } from './note.ts';
 import type { Needs } from './process-parts.ts';
 import type { Leased, StoredEvent } from './stores/store.ts';
 
-/** The format, and its version. */
 const FORMAT = 'entrupy-deferred 1';
 
 /** A verified request, as it is sent upstream: to be stored if the app does not take it, or read back from the store. */
@@ -55,7 +54,6 @@ export function eventId({ method, target }: Pick<Head, 'method' | 'target'>, bod
   return `${bodyTag(ofBody)}-${hash('sha256', `${method} ${target} ${ofBody}`, 'hex').slice(0, 32)}`;
 }
 
-/** The secret that verified a request. */
 function signerOf({ secret }: Permit): Secret {
   if (secret === null) throw new Error('no secret has verified it');
   return secret;
@@ -96,7 +94,6 @@ export function mostSendable({ policy, budget }: Pick<Needs, 'policy' | 'budget'
   return Math.min(mostBytes(settings.maxHeader, routes.all), budget.most);
 }
 
-/** The maximum number of bytes in a record. */
 export function mostBytes(maxHeader: number, routes: readonly Route[]): number {
   return mostPreamble(maxHeader) + Math.max(...routes.map(({ maxBody }) => maxBody));
 }
@@ -138,7 +135,8 @@ export function admitRecord({ id, record, note: beside }: AnyEvent, rules: Rules
   // A note dated in the future would delay the delivery's expiry, perhaps forever.
   const note = { ...last, came: Math.min(last.came, now), route: route ?? last.route, failure };
   // A second route that its target may mean lacks the secret: the queue, which looks at one, would wake it for ever.
-  return { note: isVerifiable(note, rules.policy()) ? { ...note, failure: 'route_gone' } : note, request: null };
+  const isHere = wantOf(note, rules.policy()).why === 'elsewhere';
+  return { note: isHere ? { ...note, failure: 'route_gone' } : note, request: null };
 }
 
 /** `route`: the one that takes it now, else the one that took it. What is not known is missing. */
@@ -241,14 +239,15 @@ const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: W
 function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Note): Why {
   const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
   const why = WHYS[reason] ?? (reason as Reason);
-  return why === 'secret_gone' && hasKey(listed, key) ? 'altered' : why;
+  return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
 }
 
-const hasKey = (secrets: readonly Secret[], tag: string) => secrets.some(({ key }) => keyTag(key) === tag);
-
-/** True if these rules have the secret for want of which another process, or an earlier one, could not verify an event. */
-export function isVerifiable(event: Pick<Note, 'failure' | 'key' | 'route' | 'came'>, policy: Policy): boolean {
+/** Why an event is not verified, and for want of which secret; `elsewhere`: only another process, or an earlier one, lacked it. */
+export function wantOf(event: Pick<Note, 'failure' | 'secret' | 'key' | 'route' | 'came'>, policy: Policy) {
+  const { failure: why, secret } = event;
   const route = policy.routes.all.find(({ path }) => path === event.route);
-  if (event.failure !== 'secret_gone' || route === undefined) return false;
-  return hasKey(policyAt(policy, event.came, Date.now()).keyring.listed(route.secrets), event.key);
+  if (why !== 'secret_gone' || route === undefined) return { why, secret };
+  const held = policyAt(policy, event.came, Date.now()).keyring.secrets.filter(({ key }) => keyTag(key) === event.key);
+  if (held.some(({ id }) => isListed(id, route.secrets))) return { why: 'elsewhere', secret };
+  return held[0] === undefined ? { why, secret } : { why: 'secret_unlisted', secret: currentOf(held[0].id) };
 }

@@ -273,7 +273,7 @@ describe('deferred', () => {
     await reload(proxy);
     const refused = (await command(proxy, 'deliver', id)).stdout;
     expect(refused).toMatch(
-      /each of the others had its turn; the last one may not be sent: secret_gone\. Put back what is named: the secret, /,
+      /each of the others had its turn; the last one may not be sent: secret_gone\. Put back what is named: the secret on its route, /,
     );
     await kept(3);
     await replaceFile(file, secret);

@@ -12,9 +12,9 @@ import {
   type Deferrable,
   eventId,
   eventToStore,
-  isVerifiable,
   keyTag,
   type Rules,
+  wantOf,
 } from '../../../src/redelivery/record.ts';
 import { sign } from '../../support/deliveries/signer.ts';
 import {
@@ -240,12 +240,12 @@ describe('the rules of now', () => {
     expect(open(stored, { policy: policyOf(routes) }).note.route).toBe('/notify');
   });
 
-  test('a target that is read as two routes needs what both list, and no process wakes it for less', () => {
+  test('a target that is read as two routes needs what both list, and is not woken for less', () => {
     const twoFold = made({ target: '/hooks/x//notify' });
     const under = (...secrets: readonly string[]) => policyOf([verify('/hooks/*'), verify('/notify', { secrets })]);
     expect(told(twoFold, { policy: under('current') })).toBe('verified');
     const { note } = open(twoFold, { policy: under('other') });
-    expect([note.failure, isVerifiable(note, under('other'))]).toEqual(['route_gone', false]);
+    expect([note.failure, wantOf(note, under('other')).why]).toEqual(['route_gone', 'route_gone']);
   });
 
   test('report mode excuses nothing that is stored', () => {
@@ -279,9 +279,10 @@ describe('the secrets that may verify it', () => {
     expect(under(one)).toBe(expected);
     // So no process looks again and again at what it cannot verify, either.
     const refused = { ...made().note, failure: 'secret_gone' };
-    expect(isVerifiable(refused, policyUnder(one))).toBe(expected === 'verified');
-    expect(isVerifiable(refused, policyOf([verify('/notify', { secrets: ['other'] })], [one]))).toBe(false);
-    expect(isVerifiable({ ...refused, failure: '503' }, policyUnder(one))).toBe(false);
+    const unlisted = policyOf([verify('/notify', { secrets: ['other'] })], [one]);
+    const whys = [policyUnder(one), unlisted].map((policy) => wantOf(refused, policy).why);
+    expect(whys).toEqual(expected === 'verified' ? ['elsewhere', 'secret_unlisted'] : [expected, expected]);
+    expect(wantOf({ ...refused, failure: '503' }, policyUnder(one)).why).toBe('503');
   });
 
   test('one of several', () => {

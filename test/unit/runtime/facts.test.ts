@@ -2,11 +2,12 @@
 import { expect, test } from 'vitest';
 import { deferredStatus } from '../../../src/facts.ts';
 import type { Queue } from '../../../src/redelivery/queue.ts';
+import { keyTag } from '../../../src/redelivery/record.ts';
 import { StoreState } from '../../../src/redelivery/store-state.ts';
 import type { DeferredStore, Entry, Group } from '../../../src/redelivery/stores/store.ts';
 import { needsOf } from '../../support/redelivery/proxy.ts';
 import { noteOf } from '../../support/redelivery/stores.ts';
-import { policyOf, verify } from '../core/fixtures.ts';
+import { policyOf, secret, verify } from '../core/fixtures.ts';
 
 const entry = (id: string, changes: Partial<Entry> = {}): Entry => {
   return { id, bytes: 300, state: 'waiting', wait: 0, asked: false, leased: false, note: noteOf(), ...changes };
@@ -72,4 +73,23 @@ test('the first end is by the window of the route, else by the longest of all', 
   ]);
   expect((await statusOf(groups.slice(1), [], { policy })).firstEnd).toEqual({ at: 9200, came: 200 });
   expect((await statusOf(groups, [])).firstEnd).toBeNull();
+});
+
+test('of what is unverified the wanting secret is told by its name now, and whether the route lists it', async () => {
+  const [now, old] = [
+    secret('renamed', 'secret-of-now-0123456789abcdef01'),
+    secret('old.previous', 'older-0123456789abcdef0123456789'),
+  ];
+  const policy = policyOf([verify('/notify', { secrets: ['other'] }), verify('/all')], [now, old]);
+  const changes = [{}, { key: keyTag(old.key) }, { route: '/all' }, { key: 'another' }, { failure: 'altered' }];
+  const refused = { state: 'unverified', failure: 'secret_gone', key: keyTag(now.key) } as const;
+  const groups = changes.map((one) => group({ ...refused, ...one }));
+  const { whys } = await statusOf(groups, [], { policy });
+  expect(whys.map(({ why, secret: id, route }) => `${why} ${id} ${route}`)).toEqual([
+    'secret_unlisted renamed /notify',
+    'secret_unlisted old /notify',
+    'elsewhere current /all',
+    'secret_gone current /notify',
+    'altered current /notify',
+  ]);
 });
