@@ -7,9 +7,7 @@
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** The text with escapes (`\u202e`) for characters that a terminal or a page would obey. JSON keeps its meaning. */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, escaped);
-}
+export const printable = (text: string): string => text.replace(UNPRINTABLE, escaped);
 
 /** A UTF-16 unit as JSON escapes it: `\u202e`. */
 export const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -34,9 +34,7 @@ export class UsageError extends Error {
 }
 
 /** A usage error; the message points to `--help`. */
-export function usageError(text: string): UsageError {
-  return new UsageError(`${text}; see --help`);
-}
+export const usageError = (text: string): UsageError => new UsageError(`${text}; see --help`);
 
 export type Given<N extends CommandName> = ReturnType<typeof parse<N>>;
 

@@ -11,9 +11,7 @@ export function milliseconds(option: string, text: string): number {
 }
 
 /** The end of `--wait`, on the monotonic clock: now, if it is not given. */
-export function endOf(wait = '0'): number {
-  return performance.now() + milliseconds('--wait', wait);
-}
+export const endOf = (wait = '0'): number => performance.now() + milliseconds('--wait', wait);
 
 const AGAIN_AFTER_MS = 1000;
 

@@ -17,9 +17,7 @@ export type Fate = keyof typeof FATE_MEANINGS;
 export const FATES = Object.keys(FATE_MEANINGS) as readonly Fate[];
 
 /** True unless it is known that the app has taken the event, now or before. A deferred one is untaken so far. */
-export function isUntaken(fate: Fate): boolean {
-  return fate !== 'taken' && fate !== 'duplicate';
-}
+export const isUntaken = (fate: Fate): boolean => fate !== 'taken' && fate !== 'duplicate';
 
 /** The right to deliver an event under `once`. Its holder calls one of the two methods; only the first call counts. */
 export interface DeliveryClaim {

@@ -62,9 +62,7 @@ export interface RequestRecord {
 }
 
 /** A path as log, status page and notes show it: cut at 256 characters, and at `?` even if the caller forgot to. */
-export function shownPath(path: string): string {
-  return pathOf(path.slice(0, 256));
-}
+export const shownPath = (path: string): string => pathOf(path.slice(0, 256));
 
 /** The first 16 digits of a body's SHA-256, with which a deferred one's id begins: enough to find it, and no signature. */
 export const bodyTag = (hexOrId: string): string => hexOrId.slice(0, 16);

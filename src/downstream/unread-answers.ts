@@ -21,9 +21,7 @@ const LITTLE = 1 / 8;
 const PAUSE = 4;
 
 /** The number of answers that may lie unread: those that fit into half of the container's memory. */
-export function mostUnreadAnswers(): number {
-  return Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
-}
+export const mostUnreadAnswers = (): number => Math.max(1, Math.floor(containerMemory() / 2 / greatestSendBuffer()));
 
 export class UnreadAnswers {
   readonly #most: number;

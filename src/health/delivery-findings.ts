@@ -5,7 +5,7 @@ import { diagnosisOfFailure } from '../core/request-diagnosis.ts';
 import { UNMATCHED } from '../core/routes.ts';
 import { causesOf, type Finding, type Findings, finding } from './diagnoses.ts';
 import { type Cause, calmAfter, dueOf, FEW, hasRecovered, type RouteLedger } from './route-ledger.ts';
-import { count, epoch, type Input, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
+import { count, epoch, type Input, lastDay, named, refused, since, sinceWhy, whatChanged, whyOf } from './sentences.ts';
 import { ago, clock, DAY, dateText, MINUTE, QUARTER, spanText } from './times.ts';
 
 /** This many slow answers or departed senders in a quarter of an hour make the app slow. */
@@ -135,7 +135,7 @@ function losses(path: string, outcomes: RouteLedger, input: Input): Finding | nu
   const amounts = ids.map((id) => (ids.length === 1 ? id : `${outcomes.lost(input.now, id)} ${id}`));
   const gone = input.ledger.isGone(path) ? ', a route that is gone,' : '';
   const to = path === UNMATCHED ? 'paths that no route took' : `${path}${gone}`;
-  const message = `${count(total, 'delivery', 'deliveries')} of the last day to ${to} may be lost, the last one ${since(input, outcomes.lastLoss)} (${amounts.join(', ')}).`;
+  const message = `${count(total, 'delivery', 'deliveries')} ${lastDay(input)} to ${to} may be lost, the last one ${since(input, outcomes.lastLoss)} (${amounts.join(', ')}).`;
   // With its own path even then: a counter tells the same loss, and an alert must not tell it twice.
   const causes = ids.flatMap((id) => [id, ...causesOf(id)]);
   return { ...finding('warning', 'deliveries-lost', message, path), causes };

@@ -96,7 +96,8 @@ const REMEDIES = {
   exposed: { exposed: 'Bind the upstream to 127.0.0.1, or close its port with a network policy.' },
   once: { 'once-store': `${BRING} Another once.store needs one.${LOST}` },
   redelivery: {
-    'store-full': 'Get the app to take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart.',
+    'store-full':
+      'Get the app to take some, drop some (deferred drop ID), or raise redelivery.maxBytes and restart (the page forgets losses).',
     'store-slow': 'The disk or the Redis is too slow: give it a better one.',
     'store-fails': `Fix the problem that is named: its room, its owner (uid 65532), or another process that uses it; ${NO_RESTART}.`,
     'redis-fails': `${BRING} Another redelivery.store needs one.`,

@@ -7,9 +7,9 @@ import { causesOf, DIAGNOSES, type Finding, finding, type State, type Subject } 
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { isFresh } from './route-ledger.ts';
-import { count, type Input, since } from './sentences.ts';
+import { count, type Input, lastDay, since } from './sentences.ts';
 import { storeFindings } from './store-findings.ts';
-import { DAY, dateText, spanText } from './times.ts';
+import { dateText, spanText } from './times.ts';
 
 export interface Advice extends Pick<Finding, 'id' | 'state' | 'message' | 'route'> {
   readonly remedy: string;
@@ -109,8 +109,7 @@ function allIsWell(input: Input): Finding {
   const nothing = probe === null ? 'Nothing' : 'The app did not take the last probe. Nothing else';
   const why = `${nothing} is known to be wrong, but this is not proven: ${taken}${isNever ? '' : (doubt ?? '')}.`;
   if (isNever || doubt !== undefined || probe !== null) return finding('ok', 'nothing-proven', why);
-  const period = age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
-  return finding('ok', 'all-is-well', `All is well: ${taken}, and ${period} none is known to be lost.`);
+  return finding('ok', 'all-is-well', `All is well: ${taken}, and ${lastDay(input)} none is known to be lost.`);
 }
 
 /** Subjects whose sentence is shown even beside a warning about them, since `sentences` gives only what is true. */

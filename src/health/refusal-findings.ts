@@ -118,7 +118,7 @@ function suspected({ route, lastAccepted, suspected, suspects }: Trait, input: I
   return finding('warning', suspects.diagnosis, message, route);
 }
 
-/** Failed only if no delivery was ever verified, and no route was chosen: any stranger can send a signature. */
+/** Failed only if several came, no delivery was ever verified, and no route was chosen: any stranger can send a signature. */
 function unverified(path: string, tally: Tally, input: Input): Finding | null {
   const { ledger, facts, now } = input;
   const outcomes = ledger.of(path);
@@ -131,7 +131,8 @@ function unverified(path: string, tally: Tally, input: Input): Finding | null {
   const is = outcomes.hasVerified ? 'before a reload they were verified' : `verified is ${verified || 'none'}`;
   const question = isOver ? 'it is a route since a reload.' : `${is}: is your route's path right?`;
   const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(last)} ${since(input, tally.lastAt)}; ${question}${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
-  const mayFail = ledger.senders.accepted === 0 && (path === UNMATCHED || outcomes.hasVerified);
+  const isMany = outcomes.unverifiedDeliveries >= MANY;
+  const mayFail = isMany && ledger.senders.accepted === 0 && (path === UNMATCHED || outcomes.hasVerified);
   const state = outcomes.unverifiedDeliveries === 0 || isOver ? 'note' : mayFail ? 'failed' : 'warning';
   return finding(state, 'signed-unverified', message, path);
 }

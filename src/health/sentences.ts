@@ -8,7 +8,7 @@ import type { Facts } from '../facts.ts';
 import type { Diagnosis } from './diagnoses.ts';
 import type { Ledger } from './ledger.ts';
 import type { Detail } from './tallies.ts';
-import { ago, clock, HOUR, spanText } from './times.ts';
+import { ago, clock, DAY, HOUR, spanText } from './times.ts';
 
 /** The input of a judgement. */
 export interface Input {
@@ -23,6 +23,12 @@ export const epoch = ({ facts, now }: Input, at: number): number => facts.now - 
 
 /** `9 min ago (11:51 UTC)`, of a time of the ledger. */
 export const since = (input: Input, at: number): string => ago(epoch(input, at), input.facts.now);
+
+/** What is known: a restart forgets what was before it. */
+export function lastDay({ facts: { now, startedAt } }: Input): string {
+  const age = now - startedAt;
+  return age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
+}
 
 /** A route's name in sentences, and the path of its last such request: as `unmatched` is no path, it comes first. */
 export function named(path: string, facts: Facts, detail: Pick<Detail, 'path'> | null = null): string {

@@ -4,7 +4,7 @@ import { POISON_ATTEMPTS } from '../core/fate-by-status.ts';
 import type { DeferredFacts, Facts } from '../facts.ts';
 import { type Diagnosis, type Finding, type Findings, finding, type State } from './diagnoses.ts';
 import { count, type Input, named, whatChanged } from './sentences.ts';
-import { ago, clock, DAY, nearly, QUARTER, SECOND, spanText } from './times.ts';
+import { ago, clock, DAY, MINUTE, nearly, QUARTER, SECOND, spanText } from './times.ts';
 
 const MOST_POISON = 3;
 const MOST_WHYS = 3;
@@ -95,12 +95,17 @@ function ofStore(deferred: DeferredFacts, input: Input): Finding | null {
   if (state === 'unknown') return null;
   if (state !== 'works') return failing(idOf(state), isRecent ? 'failed' : 'warning', away, deferred);
   const again = isRecent && sends && isLost(turnedAway.at, input) ? turnedAway : null;
-  const full = `${nameOf(deferred)} is nearly full. What it has no room for may be lost.`;
   if (sends && (filling ?? 0) >= NEARLY_FULL && (again?.kind ?? 'full') === 'full')
-    return finding(again ? 'failed' : 'warning', 'store-full', full);
+    return finding(
+      again ? 'failed' : 'warning',
+      'store-full',
+      `${nameOf(deferred)} is nearly full. What it has no room for may be lost.`,
+    );
   if (again === null) return null;
   const message = `${nameOf(deferred)} works again${away}: ${again.why}. What the app did not take then may be lost.`;
-  return { ...finding('failed', idOf(again.kind), message), remedy: 'Find what was lost.' };
+  // One that comes and goes stays failed; once it lasts, the losses themselves are the warning.
+  const stands = now - again.at < MINUTE ? 'failed' : 'note';
+  return { ...finding(stands, idOf(again.kind), message), remedy: 'Find what was lost.' };
 }
 
 function failing(id: Diagnosis, state: State, away: string, deferred: DeferredFacts): Finding {

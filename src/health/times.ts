@@ -18,9 +18,7 @@ export function clock(at: number, now: number): string {
 }
 
 /** `9 min ago (11:51 UTC)`. */
-export function ago(at: number, now: number): string {
-  return `${spanText(now - at)} ago (${clock(at, now)})`;
-}
+export const ago = (at: number, now: number): string => `${spanText(now - at)} ago (${clock(at, now)})`;
 
 /** How long before its end something has nearly ended: an hour, or a quarter of its time if that is shorter. */
 export const nearly = ({ at, came }: { at: number; came: number }) => Math.min(HOUR, (at - came) / 4);

@@ -118,6 +118,4 @@ function fieldsOf(record: RequestRecord, diagnosis: string | null): Fields {
 }
 
 /** Rounded to the microsecond. */
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
-}
+const rounded = (value: number): number => Math.round(value * 1000) / 1000;

@@ -60,9 +60,7 @@ function signerOf({ secret }: Permit): Secret {
 }
 
 /** A short tag that identifies a secret's value and reveals nothing about it (RFC 5869). */
-export function keyTag(key: KeyObject): string {
-  return derived(key, 'tag', '').toString('hex', 0, 6);
-}
+export const keyTag = (key: KeyObject): string => derived(key, 'tag', '').toString('hex', 0, 6);
 
 /** The head as it is sent, but with the client's HTTP version, which admission judges. */
 function requestText({ head, lines, body }: Deferrable): string {

@@ -29,12 +29,12 @@ test('signed requests that are forwarded unverified are told', async () => {
   const target = '/webhooks/entrupy';
   const malformed = post('event', { target, lines: ['Entrupy-Signature: none'] });
   const forged = (target: string) => delivery('event', value('forged'), { target });
-  for (const bytes of [post('event', { target }), malformed, get(), forged(target)])
+  for (const bytes of [post('event', { target }), malformed, get(), forged(target), forged(target)])
     expect((await exchange(on.proxy.port, bytes)).status).toBe(200);
   on.upstream.answer(() => 'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n');
   expect((await exchange(on.proxy.port, forged('/later'))).status).toBe(404);
   on.upstream.answer(() => OK);
-  expect((await on.proxy.metrics()).get('entrupy_proxy_unverified_signatures_total{route="unmatched"}')).toBe(3);
+  expect((await on.proxy.metrics()).get('entrupy_proxy_unverified_signatures_total{route="unmatched"}')).toBe(4);
   expect((await on.proxy.status()).advice[0]).toMatchObject({
     ...{ id: 'signed-unverified', state: 'failed' },
     message: expect.stringMatching(/ the last to \/later .* The app answered 404 to the last one\.$/),

@@ -106,7 +106,10 @@ test('a store that works is said to, one that has not answered is not; what it t
     return [store?.state, works ?? /works again; .*: \w+/.exec(`${store?.message}`)?.[0], store?.remedy];
   };
   expect(said({}).slice(0, 2)).toEqual([undefined, 'works.']);
-  const again = ['failed', expect.stringMatching(/^works again.* 14 min ago .*: ENOSPC$/), 'Find what was lost.'];
+  const remedy = 'Find what was lost.';
+  expect(said({}, 0.9)).toEqual(['failed', expect.stringMatching(/^works again.* 54 s ago .*: ENOSPC$/), remedy]);
+  const again = ['note', 'works.', remedy]; // once it lasts: the losses are told beside it
+  expect(said({}, 1.1)).toEqual(again);
   expect(said({}, 14)).toEqual(again);
   expect(said({}, 14, [accepted({ event: 'one' })])).toEqual(again);
   // The app has taken both since; what it fails later, the store did not turn away.
@@ -321,7 +324,7 @@ test('what was sent where no route takes it is told of the route whose deliverie
   const { advice } = judgedAfter([accepted(), ...times(3, elsewhere), 12], { routes });
   expect(advice[0]).toMatchObject({ id: 'other-address', state: 'failed', route: '/notify' });
   expect(advice[0]?.message).toMatch(/^The last 3 deliveries to \/notify \(the last one to \/notfy\) were/);
-  expect(advice[0]?.follows[0]?.message).toMatch(/^3 deliveries of the last day to \/notify may be/);
+  expect(advice[0]?.follows[0]?.message).toMatch(/^3 deliveries since the start, 60 min ago, to \/notify may be/);
 });
 
 test('of a route that a reload has removed only its losses are told, with its path, as the counters have it', () => {
@@ -759,14 +762,17 @@ test('a certificate is told by its own length before it ends, and fails in its l
   expect(of90Days).toEqual(['', 'warning', 'warning', 'failed']);
 });
 
-test('a path that a reload has made a route is no typo any more', () => {
-  const said = (...paths: readonly string[]) => {
+test('three signatures that nobody looked at make it failed before the first acceptance; a path that a reload has made a route is no typo', () => {
+  const said = (path: string, amount = 3) => {
+    const paths = [path];
     const routes = paths.map((path) => ({ ...NOTIFY, path }));
     const unseen = accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' });
-    const { advice } = judgedAfter([unseen, tableOf(paths)], { routes });
+    const { advice } = judgedAfter([...times(amount, unseen), tableOf(paths)], { routes });
     return advice.flatMap(({ id, state, message }) => (id === 'signed-unverified' ? `${state} ${message}` : []));
   };
   expect(said('/notfy')).toEqual([expect.stringMatching(/^failed .* verified is \/notfy: is your route's path/)]);
+  // Any stranger can send one, or two.
+  expect(said('/notfy', 2)).toEqual([expect.stringMatching(/^warning 2 requests with a signature were forwarded/)]);
   expect(said('/new')).toEqual([expect.stringMatching(/^note .*; it is a route since a reload\.$/)]);
 });
 
@@ -1134,7 +1140,8 @@ test('a store with little room is told before the first that does not fit, and w
       routes: [{ ...NOTIFY, redeliver: HOUR }],
       deferred: { ...DEFERRED, waiting: 0, ...has },
     });
-    return advice.flatMap(({ id, state, message }) =>
+    const all = advice.flatMap((one) => [one, ...one.follows]); // an app that fails fills it
+    return all.flatMap(({ id, state, message }) =>
       id === 'store-full' ? [state, /nearly|again/.exec(message)?.[0]] : [],
     );
   };
