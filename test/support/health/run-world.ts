@@ -80,7 +80,8 @@ class Run {
   readonly #used = new Map<string, string>();
   #lastLook = Number.NEGATIVE_INFINITY;
   #wasFailed = false;
-  readonly #flips = new Map<number | null, number>();
+  /** Of what fails again after what may have been its end, each time anew. */
+  readonly #flips = new Map<OfFault | undefined, number>();
   /** How many met each cause. */
   readonly #met = new Map<string, number>();
 
@@ -111,8 +112,10 @@ class Run {
     // Once all was taken later the next bad one begins anew; of the first ones nobody knows enough, and what is old ends.
     if (truth.isSettled(at)) this.#flips.clear();
     else if (isFailed !== this.#wasFailed && truth.accepted > 0 && truth.bad >= 3 && !truth.isOld(at)) {
-      const fault = truth.outcomes[truth.lastBad]?.fault ?? null;
-      this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
+      const nth = truth.outcomes[truth.lastBad]?.fault ?? -1;
+      const fault = truth.faults.get(nth);
+      if (!isFailed && wasOutage(truth.rows.get(nth), truth, at)) this.#flips.clear();
+      else this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
     }
     const wasFailed = this.#wasFailed;
     this.#wasFailed = isFailed && truth.accepted > 0;
@@ -342,9 +345,12 @@ function checkFault(checked: Checked, isFailed: boolean): void {
 /** Refusals from before the first acceptance may have been judged again, and opened the episode. */
 const isEarlier = (truth: Truth, known: OfFault) => known.hasEarlier || truth.hasUnknowable;
 
-/** The share of bad ones since the fault's first, without those of others that may be over by now. */
-function shareOf({ rows, outcomes }: Truth, { first }: OfFault, fault: number): number {
-  const isOver = (nth: number | null) => nth !== null && nth !== fault && (rows.get(nth)?.since ?? 0) > 8;
+/** The share of bad ones since the fault's first, without those of others that may be over by now, or are a day old. */
+function shareOf(truth: Truth, { first }: OfFault, fault: number, now: number): number {
+  const { rows, outcomes } = truth;
+  const mayBeOver = (row: Row) => row.since > 8 || now - row.lastAt > DAY || wasOutage(row, truth, now);
+  const over = new Set([...rows].flatMap(([nth, row]) => (nth !== fault && mayBeOver(row) ? [nth] : [])));
+  const isOver = (nth: number | null) => nth !== null && over.has(nth);
   const all = outcomes.slice(first).filter((one) => !isOver(one.fault));
   return all.filter(({ isBad }) => isBad).length / all.length;
 }
@@ -357,11 +363,13 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
   // Of what is sent again two speak for themselves alone, and three others make it failed.
   const areFew = outcomes[lastBad]?.isAgain === true && truth.waiting < 5;
-  if (!isOn || areFew || wasOutage(truth.rows.get(fault), truth, at)) return;
+  const least = world.faults[fault]?.kind === 'down' ? 3 : undefined;
+  if (!isOn || areFew || wasOutage(truth.rows.get(fault), truth, at, least)) return;
   const hasEarlier = isEarlier(truth, known);
   // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
-  const isMuch = hasEarlier ? truth.goodInRow < FEW_GOOD && truth.recentShare >= 1 / 3 : truth.goodInRow <= 8;
-  if (at >= known.third + 15 * SECOND && shareOf(truth, known, fault) >= 1 / 3 && isMuch)
+  const passed = truth.passed(fault);
+  const isMuch = hasEarlier ? passed < FEW_GOOD && truth.recentShare >= 1 / 3 : passed <= 8;
+  if (at >= known.third + 15 * SECOND && shareOf(truth, known, fault, at) >= 1 / 3 && isMuch)
     fails('1 no false all-clear: failed');
   const isAlone = world.faults.length === 1 && !hasEarlier && !world.restart;
   if (isAlone && (world.faults[0]?.share ?? 0) >= 1 / 3 && at >= known.tenth + 15 * SECOND)
@@ -381,7 +389,7 @@ function checkCalm({ world, truth, at, own, wasFailed, fails }: Checked, known: 
     const isFresh = rows.length > 0 && !truth.hasUnknowable && rows.every(({ firstAt }) => at - firstAt < 10 * SECOND);
     const isInRow = truth.badRun >= 2 && at >= truth.secondOfRun + 10 * SECOND;
     if (isFresh && !isInRow && !wasFailed) fails(`4 steady: ${id} failed at its first ones`);
-    const isEnd = (row: Row) => hasEnded(row, world, at) || wasOutage(row, truth, at - MINUTE);
+    const isEnd = (row: Row) => hasEnded(row, world, at) || (rows.length === 1 && wasOutage(row, truth, at - MINUTE));
     if (rows.length > 0 && rows.every(isEnd)) fails(`6 it ends: ${id}, after good ones`);
     const isAlone = [...truth.rows.values()].every((row) => rows.includes(row) || isEnd(row));
     // What is sent again in vain says how the app is now.
@@ -407,10 +415,13 @@ function hasEnded({ bad, good, since, lastAt }: Row, { faults }: World, at: numb
   return at - lastAt >= 6 * MINUTE && since >= 30 / least;
 }
 
-/** One row of bad ones, and as many good ones after it, or four. A third that is bad looks so once in 45 times. */
-function wasOutage(row: Row | undefined, { hasUnknowable, early }: Truth, at: number): boolean {
+/**
+ * One row of bad ones, and as many good ones after it, or four. A third that is bad looks so once in 45 times. `least`: three
+ * where the app accepts connections again.
+ */
+function wasOutage(row: Row | undefined, { hasUnknowable, early }: Truth, at: number, least?: number): boolean {
   if (row === undefined || hasUnknowable || early.length > 0 || row.good !== row.since) return false;
-  return row.bad > 1 && row.since >= Math.max(4, row.bad) && at - row.lastAt >= 15 * MINUTE;
+  return row.bad > 1 && row.since >= (least ?? Math.max(4, row.bad)) && at - row.lastAt >= 15 * MINUTE;
 }
 
 /** The app accepted no connections, and since then it has failed otherwise. */
@@ -436,18 +447,26 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
   const [most = null, last = null, ...before] =
     headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0 ? truth.lastFaults() : [];
-  // The commonest, the last one, what may be red for a minute yet, what most met of those few that the commonest let pass to
-  // the app, once that may be over, and of the others what the commonest may follow from.
+  // The commonest, also of the last 20, the last one, what may be red for a minute yet, what most met of those few that the commonest let pass to
+  // the app, once that may be over, or what may not be; and of the others what the commonest may follow from.
   const front = truth.rows.get(most ?? -1);
   const isPast = front?.isOfApp === false && front.since > 8;
-  const isBehind = ({ isOfApp, bad, good, since }: Row) => isPast && isOfApp && since <= 8 && bad > good - since;
+  const isBehind = (row: Row) => {
+    const { isOfApp, bad, good, since } = row;
+    return isPast && isOfApp && (since <= 8 ? bad > good - since : !hasEnded(row, world, at));
+  };
   const recent = [...truth.rows].flatMap(([nth, row]) =>
-    at - row.lastAt < MINUTE || isBehind(row) || world.faults[nth]?.kind === 'poison' ? [nth] : [],
+    at - row.lastAt < MINUTE || isBehind(row) || truth.isCommonest(nth) || world.faults[nth]?.kind === 'poison'
+      ? [nth]
+      : [],
   );
   const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last, ...recent]);
+  const open = [...truth.rows].flatMap(([nth, row]) => (hasEnded(row, world, at) ? [] : [nth]));
   const causes = [
     ...right,
-    ...causesIn(before).filter((one) => right.some((id) => causesOf(id as Diagnosis).includes(one as Diagnosis))),
+    ...causesIn([...before, ...open]).filter((one) =>
+      right.some((id) => causesOf(id as Diagnosis).includes(one as Diagnosis)),
+    ),
   ];
   const strangers = { 'slow bodies': 'bodies-full', connections: 'connections-full' }[world.strangers as string];
   if (![...causes, ...ALWAYS, strangers].includes(headline.id)) fails(`3 the right cause: ${headline.id}`);

@@ -133,7 +133,7 @@ export class Truth {
   failAgain({ fault, startedAt }: Outcome, at: number): void {
     const row = this.rows.get(fault ?? -1);
     if (row === undefined || fault === null) return;
-    if (startedAt <= this.#lastGood && this.#again.add(startedAt).size < 3) return;
+    if (startedAt <= this.#lastGood && this.#again.size < 3 && this.#again.add(startedAt).size < 3) return;
     row.lastAt = at;
     row.since = 0;
     // Before it the fault may have been over.
@@ -219,7 +219,7 @@ export class Truth {
     const { fault, look, address, isVerified, isUnprovable, isProven, isFull } = outcome;
     if (isProven === true) this.addresses.add(address);
     if (isProven === true && this.accepted > 0) return false;
-    const isHere = this.addresses.has(address);
+    const isHere = this.accepted > 0 && this.addresses.has(address);
     const few = isFull === true ? this.addressOf(address).accepted / 10 : 0;
     const isShared = isHere && needs === 'unread' && (this.shared.get(address) ?? 0) > few;
     const isKnown = isHere && !isShared && (needs === 'unread' || this.looks.has(look));
@@ -319,17 +319,33 @@ export class Truth {
     return at - Math.max(this.outcomes.at(-1)?.at ?? at, ...[...this.rows.values()].map(({ lastAt }) => lastAt)) > DAY;
   }
 
-  /** The last 16 bad ones with few good ones between them, by fault, if most met one by far. */
+  /** The last 16 bad ones with few good ones between them, or those of ten seconds if they are more, by fault, if most met one by far. */
   lastFaults(): readonly (number | null)[] {
     const last: (number | null)[] = [];
     let good = 0;
-    for (let at = this.outcomes.length - 1; at >= 0 && good <= 8 && last.length < 16; at--) {
-      const { isBad = false, isAgain = false, fault = null } = this.outcomes[at] ?? {};
+    const end = this.outcomes[this.lastBad]?.at ?? 0;
+    for (let nth = this.outcomes.length - 1; nth >= 0 && good <= 8; nth--) {
+      const { at = 0, isBad = false, isAgain = false, fault = null } = this.outcomes[nth] ?? {};
+      if (last.length >= 16 && end - at >= 10_000) break;
       good = isBad ? 0 : good + 1;
       if (isBad && !isAgain) last.push(fault);
     }
-    const most = [...Map.groupBy(last, (fault) => fault)].find(([, all]) => all.length >= 12);
+    const most = [...Map.groupBy(last, (fault) => fault)].find(
+      ([, all]) => all.length >= Math.max(12, 0.75 * last.length),
+    );
     return most === undefined ? [] : [most[0], ...last];
+  }
+
+  /** How many since the last that met it passed the point where it strikes: good ones in a row, or also duplicates. */
+  passed(fault: number): number {
+    return Math.max(this.goodInRow, this.rows.get(fault)?.since ?? 0);
+  }
+
+  /** True for what as many of the last 20 met as any other. */
+  isCommonest(fault: number): boolean {
+    const last = this.outcomes.slice(-20).filter(({ isBad }) => isBad);
+    const met = Map.groupBy(last, (one) => one.fault);
+    return (met.get(fault)?.length ?? 0) >= Math.max(1, ...[...met.values()].map(({ length }) => length));
   }
 
   /** The first acceptance shows which of the last signed refusals, unread heads and connections were deliveries. */

@@ -84,6 +84,7 @@ class OneRoute {
   #run = 0;
   #last = 0;
   #second = 0;
+  #wasRefusedHere = false;
 
   constructor() {
     this.#begin();
@@ -126,7 +127,7 @@ class OneRoute {
     this.#ledger.record(record, this.#now);
     if (fate === 'taken') this.#end(event);
     else if (fate === 'duplicate') this.#untaken.delete(event);
-    else this.#bad(event, fate === 'deferred' ? 'waits' : 'lost');
+    else this.#bad(event, fate === 'deferred' ? 'waits' : 'lost', fate === 'none');
   }
 
   #end(event: number): void {
@@ -136,10 +137,13 @@ class OneRoute {
     this.#run = 0;
   }
 
-  #bad(event: number, fate: 'lost' | 'waits'): void {
+  #bad(event: number, fate: 'lost' | 'waits', isRefusedHere = false): void {
     const isOld =
       fate === 'waits' && this.#untaken.get(event) === fate && (this.#failed.get(event) ?? 0) < this.#lastGood;
-    if (isOld) return; // once the app took others, it speaks for itself alone
+    // Once the app took others, it speaks for itself alone; but where the last one was refused here, it passed.
+    if (isOld && this.#wasRefusedHere) this.#run = 0;
+    if (isOld) return;
+    this.#wasRefusedHere = isRefusedHere;
     this.#failed.set(event, this.#now);
     this.#untaken.set(event, fate);
     if (fate === 'waits') this.#stored.add(event);
