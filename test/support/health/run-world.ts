@@ -447,14 +447,11 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
   const [most = null, last = null, ...before] =
     headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0 ? truth.lastFaults() : [];
-  // The commonest, also of the last 20, the last one, what may be red for a minute yet, what most met of those few that the commonest let pass to
+  // The commonest, also of the last 20, the last one, what may be red for a minute yet, what those met that the commonest let pass to
   // the app, once that may be over, or what may not be; and of the others what the commonest may follow from.
   const front = truth.rows.get(most ?? -1);
   const isPast = front?.isOfApp === false && front.since > 8;
-  const isBehind = (row: Row) => {
-    const { isOfApp, bad, good, since } = row;
-    return isPast && isOfApp && (since <= 8 ? bad > good - since : !hasEnded(row, world, at));
-  };
+  const isBehind = (row: Row) => isPast && row.isOfApp && !hasEnded(row, world, at);
   const recent = [...truth.rows].flatMap(([nth, row]) =>
     at - row.lastAt < MINUTE || isBehind(row) || truth.isCommonest(nth) || world.faults[nth]?.kind === 'poison'
       ? [nth]
