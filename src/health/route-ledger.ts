@@ -133,9 +133,8 @@ export class RouteLedger {
   /** How many tries met what while a cause was open: null for good ones. A map for each `at` took twice the memory. */
   readonly #counts: { readonly at: number; readonly met: Cause | null; times: number }[] = [];
   lastTry = Number.NaN;
-  /** Failed in a row up to now, also of one event, and when the first and the second of them were known. */
+  /** Failed in a row up to now, also of one event, and when the second of them was known. */
   run = 0;
-  #firstOfRun = Number.NaN;
   #secondOfRun = Number.NaN;
 
   /** True once a delivery was verified here. */
@@ -245,7 +244,6 @@ export class RouteLedger {
     else if (this.#counts.push({ at: begun, met, times: 1 }) > MOST_COUNTS) this.#counts.shift();
     this.lastTry = now;
     this.run = met === null ? 0 : this.run + 1;
-    if (this.run === 1) this.#firstOfRun = now;
     if (this.run === 2) this.#secondOfRun = now;
     for (const cause of this.#causes.values()) {
       // The app fails none of what is refused before it, and what it takes had passed that.
@@ -273,9 +271,7 @@ export class RouteLedger {
     // None becomes failed once each of its failures was taken later.
     const live = shown.filter((cause) => !hasCalmed(cause, now) && (cause.isFailed || cause.open > 0));
     const settled = live.filter((cause) => !isFresh(cause, now));
-    // Where none was ever good, another cause is no reason to wait again.
-    const begun = Number.isNaN(this.lastGood) ? this.#firstOfRun : this.#secondOfRun;
-    const isInRow = this.run >= 2 && now - begun >= SETTLE_MS;
+    const isInRow = this.run >= 2 && now - this.#secondOfRun >= SETTLE_MS;
     const mayFail = ({ times, since }: Cause) => times > 1 || since < 2;
     const row = live.filter((cause) => isInRow && cause.since === 0);
     const alone = settled.filter((cause) => mayFail(cause) && (row.includes(cause) || this.#isReached([cause], now)));
