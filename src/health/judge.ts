@@ -7,9 +7,9 @@ import { causesOf, DIAGNOSES, type Finding, finding, type State, type Subject } 
 import { standingFindings, stateFindings } from './proxy-findings.ts';
 import { refusalFindings } from './refusal-findings.ts';
 import { isFresh } from './route-ledger.ts';
-import { count, type Input, lastDay, since } from './sentences.ts';
+import { count, type Input, lastDay, since, sinceStart } from './sentences.ts';
 import { storeFindings } from './store-findings.ts';
-import { dateText, spanText } from './times.ts';
+import { dateText } from './times.ts';
 
 export interface Advice extends Pick<Finding, 'id' | 'state' | 'message' | 'route'> {
   readonly remedy: string;
@@ -90,14 +90,13 @@ function toAdvice(one: Finding, follows: readonly Finding[] = []): Advice {
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */
 function allIsWell(input: Input): Finding {
-  const { ledger, facts } = input;
+  const { ledger } = input;
   const { lastTaken, refusedSince, failedProbe: probe } = ledger;
-  const age = facts.now - facts.startedAt;
   const isNever = Number.isNaN(lastTaken);
   const waiting = waitingText(input);
   const refused = count(refusedSince, 'request was', 'requests were');
   const taken = isNever
-    ? `the app has taken no delivery since the start, ${spanText(age)} ago`
+    ? `the app has taken no delivery ${sinceStart(input)}`
     : `the app took the last delivery ${since(input, lastTaken)}`;
   const doubts = [
     !isNever && ledger.routes.every(([, { good }]) => good === 0) && ', on a route that a reload has removed since',

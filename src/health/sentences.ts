@@ -24,11 +24,13 @@ export const epoch = ({ facts, now }: Input, at: number): number => facts.now - 
 /** `9 min ago (11:51 UTC)`, of a time of the ledger. */
 export const since = (input: Input, at: number): string => ago(epoch(input, at), input.facts.now);
 
-/** What is known: a restart forgets what was before it. */
-export function lastDay({ facts: { now, startedAt } }: Input): string {
-  const age = now - startedAt;
-  return age < DAY ? `since the start, ${spanText(age)} ago,` : 'of the last day';
-}
+/** `since the start, 9 min ago`. */
+export const sinceStart = ({ facts: { now, startedAt } }: Input): string =>
+  `since the start, ${spanText(now - startedAt)} ago`;
+
+/** The span of which losses are told: a restart forgets those before it. */
+export const lastDay = (input: Input): string =>
+  input.facts.now - input.facts.startedAt < DAY ? `${sinceStart(input)},` : 'of the last day';
 
 /** A route's name in sentences, and the path of its last such request: as `unmatched` is no path, it comes first. */
 export function named(path: string, facts: Facts, detail: Pick<Detail, 'path'> | null = null): string {

@@ -95,17 +95,14 @@ function ofStore(deferred: DeferredFacts, input: Input): Finding | null {
   if (state === 'unknown') return null;
   if (state !== 'works') return failing(idOf(state), isRecent ? 'failed' : 'warning', away, deferred);
   const again = isRecent && sends && isLost(turnedAway.at, input) ? turnedAway : null;
+  const full = `${nameOf(deferred)} is nearly full. What it has no room for may be lost.`;
   if (sends && (filling ?? 0) >= NEARLY_FULL && (again?.kind ?? 'full') === 'full')
-    return finding(
-      again ? 'failed' : 'warning',
-      'store-full',
-      `${nameOf(deferred)} is nearly full. What it has no room for may be lost.`,
-    );
+    return finding(again ? 'failed' : 'warning', 'store-full', full);
   if (again === null) return null;
   const message = `${nameOf(deferred)} works again${away}: ${again.why}. What the app did not take then may be lost.`;
-  // One that comes and goes stays failed; once it lasts, the losses themselves are the warning.
-  const stands = now - again.at < MINUTE ? 'failed' : 'note';
-  return { ...finding(stands, idOf(again.kind), message), remedy: 'Find what was lost.' };
+  // Once it has lasted for a minute, the losses themselves are the warning.
+  const lasts = now - again.at >= MINUTE;
+  return { ...finding(lasts ? 'note' : 'failed', idOf(again.kind), message), remedy: 'Find what was lost.' };
 }
 
 function failing(id: Diagnosis, state: State, away: string, deferred: DeferredFacts): Finding {

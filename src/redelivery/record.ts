@@ -237,15 +237,17 @@ const WHYS: Readonly<Partial<Record<Reason | 'none', Why>>> & { readonly none: W
 function whyRefused(admission: Exclude<Admission, ToRead>, listed: readonly Secret[], { key }: Note): Why {
   const reason = admission.kind === 'refuse' ? admission.reason : admission.permit.reason;
   const why = WHYS[reason] ?? (reason as Reason);
-  return why === 'secret_gone' && listed.some((secret) => keyTag(secret.key) === key) ? 'altered' : why;
+  return why === 'secret_gone' && listed.some(isOfKey(key)) ? 'altered' : why;
 }
+
+const isOfKey = (tag: string) => (secret: Secret) => keyTag(secret.key) === tag;
 
 /** Why an event is not verified, and for want of which secret; `elsewhere`: only another process, or an earlier one, lacked it. */
 export function wantOf(event: Pick<Note, 'failure' | 'secret' | 'key' | 'route' | 'came'>, policy: Policy) {
   const { failure: why, secret } = event;
   const route = policy.routes.all.find(({ path }) => path === event.route);
   if (why !== 'secret_gone' || route === undefined) return { why, secret };
-  const held = policyAt(policy, event.came, Date.now()).keyring.secrets.filter(({ key }) => keyTag(key) === event.key);
+  const held = policyAt(policy, event.came, Date.now()).keyring.secrets.filter(isOfKey(event.key));
   if (held.some(({ id }) => isListed(id, route.secrets))) return { why: 'elsewhere', secret };
   return held[0] === undefined ? { why, secret } : { why: 'secret_unlisted', secret: currentOf(held[0].id) };
 }

@@ -349,9 +349,8 @@ const isEarlier = (truth: Truth, known: OfFault) => known.hasEarlier || truth.ha
 function shareOf(truth: Truth, { first }: OfFault, fault: number, now: number): number {
   const { rows, outcomes } = truth;
   const mayBeOver = (row: Row) => row.since > 8 || now - row.lastAt > DAY || wasOutage(row, truth, now);
-  const over = new Set([...rows].flatMap(([nth, row]) => (nth !== fault && mayBeOver(row) ? [nth] : [])));
-  const isOver = (nth: number | null) => nth !== null && over.has(nth);
-  const all = outcomes.slice(first).filter((one) => !isOver(one.fault));
+  const over = new Set<number | null>([...rows].flatMap(([nth, row]) => (nth !== fault && mayBeOver(row) ? nth : [])));
+  const all = outcomes.slice(first).filter((one) => !over.has(one.fault));
   return all.filter(({ isBad }) => isBad).length / all.length;
 }
 
@@ -447,18 +446,19 @@ function checkCause({ world, truth, at, headline, fails }: Checked): void {
     met.flatMap((nth) => FAULTS[world.faults[nth ?? -1]?.kind as FaultName]?.causes ?? []);
   const [most = null, last = null, ...before] =
     headline.state === 'failed' && truth.accepted > 0 && truth.early.length === 0 ? truth.lastFaults() : [];
-  // The commonest, also of the last 20, the last one, what may be red for a minute yet, what those met that the commonest let pass to
-  // the app, once that may be over, or what may not be; and of the others what the commonest may follow from.
+  // The commonest, also of the last 20, the last one, what may be red for a minute yet, what those met that the commonest let
+  // pass to the app, once that may be over; and of the others, and of what is not over, what the commonest may follow from.
   const front = truth.rows.get(most ?? -1);
   const isPast = front?.isOfApp === false && front.since > 8;
-  const isBehind = (row: Row) => isPast && row.isOfApp && !hasEnded(row, world, at);
+  const isOpen = (row: Row) => !hasEnded(row, world, at);
+  const isBehind = (row: Row) => isPast && row.isOfApp && isOpen(row);
   const recent = [...truth.rows].flatMap(([nth, row]) =>
     at - row.lastAt < MINUTE || isBehind(row) || truth.isCommonest(nth) || world.faults[nth]?.kind === 'poison'
       ? [nth]
       : [],
   );
   const right = most === null ? causesIn([...world.faults.keys()]) : causesIn([most, last, ...recent]);
-  const open = [...truth.rows].flatMap(([nth, row]) => (hasEnded(row, world, at) ? [] : [nth]));
+  const open = [...truth.rows].flatMap(([nth, row]) => (isOpen(row) ? nth : []));
   const causes = [
     ...right,
     ...causesIn([...before, ...open]).filter((one) =>

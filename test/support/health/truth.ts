@@ -319,7 +319,10 @@ export class Truth {
     return at - Math.max(this.outcomes.at(-1)?.at ?? at, ...[...this.rows.values()].map(({ lastAt }) => lastAt)) > DAY;
   }
 
-  /** The last 16 bad ones with few good ones between them, or those of ten seconds if they are more, by fault, if most met one by far. */
+  /**
+   * The last 16 bad ones with few good ones between them, or those of ten seconds if they are more, by fault, if most met one
+   * by far.
+   */
   lastFaults(): readonly (number | null)[] {
     const last: (number | null)[] = [];
     let good = 0;

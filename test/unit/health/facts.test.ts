@@ -764,10 +764,9 @@ test('a certificate is told by its own length before it ends, and fails in its l
 
 test('three signatures that nobody looked at make it failed before the first acceptance; a path that a reload has made a route is no typo', () => {
   const said = (path: string, amount = 3) => {
-    const paths = [path];
-    const routes = paths.map((path) => ({ ...NOTIFY, path }));
+    const routes = [{ ...NOTIFY, path }];
     const unseen = accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' });
-    const { advice } = judgedAfter([...times(amount, unseen), tableOf(paths)], { routes });
+    const { advice } = judgedAfter([...times(amount, unseen), tableOf([path])], { routes });
     return advice.flatMap(({ id, state, message }) => (id === 'signed-unverified' ? `${state} ${message}` : []));
   };
   expect(said('/notfy')).toEqual([expect.stringMatching(/^failed .* verified is \/notfy: is your route's path/)]);

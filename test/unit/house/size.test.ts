@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { figuresOf } from '../../../scripts/house.ts';
 
 const SAID = 'raise it on purpose, in this file, and say why in the commit';
-const MOST_LINES = 19_864;
+const MOST_LINES = 19_858;
 const LONGEST_FILE = 400;
 
 test('src as a whole is below its ceiling', () => {
