@@ -40,15 +40,14 @@ export interface Reload {
 /** The proxy as it runs: the facts are gathered from its parts, and from the rules in force. */
 type Live = Pick<LiveRuleset, 'services' | 'ruleset' | 'lastReload' | 'reloads' | 'awaitingRestart'>;
 
-export function factsNow(startedAt: number, from: Live, { ready, causes, error }: Probed) {
+export function factsNow(from: Live, { ready, causes, error }: Probed) {
   const { listener, upstream, exposure, output, once, redelivery, descriptors } = from.services;
   const { loaded, policy, materials, since, warnings, certificates } = from.ruleset;
-  const { storeState } = redelivery;
   const now = Date.now();
   return {
     version: VERSION,
     nodeVersion: process.version,
-    startedAt,
+    startedAt: Math.round(now - performance.now()), // right also where the clock was set since
     now,
     ready,
     causes,
@@ -65,7 +64,7 @@ export function factsNow(startedAt: number, from: Live, { ready, causes, error }
     secrets: materials.map((secret) => ({
       ...secretStatus(secret, now),
       lastMatch: lastMatch(secret.key),
-      deferred: redelivery.isUsed && !redelivery.isCounted ? null : storeState.signedBy(secret.key),
+      deferred: redelivery.isUsed && !redelivery.isCounted ? null : redelivery.storeState.signedBy(secret.key),
     })),
     config: {
       /** Absolute: `check` may run in another directory. */

@@ -39,12 +39,11 @@ function* unproven(kind: Kind, stopped: readonly Trait[], input: Input): Finding
   const all = unordered.toSorted((one, other) => other.tally.total - one.tally.total);
   const isMany = all.reduce((sum, { tally }) => sum + tally.ofDay(now), 0) >= MANY;
   const [isClaim, isReport] = [kind === 'claims', REPORTED.includes(kind)];
-  const besides = isClaim || isReport ? [] : stopped;
   const mayBe =
     isClaim || ((kind === 'unsigned' || kind === 'turnedAway') && (isMany || all.some(({ id }) => isRoom(id))));
   for (const { route, id, tally } of all) {
     const isEarly = mayBe && ledger.senders.accepted === 0 && tally.lastAt >= ledger.began.at;
-    const same = besides.filter(({ suspects }) => diagnosisOf(suspects.detail) === id);
+    const same = isClaim || isReport ? [] : stopped.filter(({ suspects }) => diagnosisOf(suspects.detail) === id);
     const others = same.reduce((sum, { suspected }) => sum + suspected, 0);
     const amount = isEarly && isClaim ? tally.total : tally.ofDay(now) - others;
     const tell = isReport ? reported : isEarly ? early : later;
@@ -131,7 +130,7 @@ function unverified(path: string, tally: Tally, input: Input): Finding | null {
   const is = outcomes.hasVerified ? 'before a reload they were verified' : `verified is ${verified || 'none'}`;
   const question = isOver ? 'it is a route since a reload.' : `${is}: is your route's path right?`;
   const message = `${count(amount, 'request')} with a signature ${amount === 1 ? 'was' : 'were'} forwarded without a look at it, the last to ${shownPath(last)} ${since(input, tally.lastAt)}; ${question}${untaken === null ? '' : ` ${toldOf('the last one', untaken)}.`}`;
-  const isMany = outcomes.unverifiedDeliveries >= MANY;
+  const isMany = amount >= MANY && outcomes.unverifiedDeliveries >= MANY;
   const mayFail = isMany && ledger.senders.accepted === 0 && (path === UNMATCHED || outcomes.hasVerified);
   const state = outcomes.unverifiedDeliveries === 0 || isOver ? 'note' : mayFail ? 'failed' : 'warning';
   return finding(state, 'signed-unverified', message, path);

@@ -88,21 +88,22 @@ const WHY_LOST: Readonly<Record<string, string>> = {
 function ofStore(deferred: DeferredFacts, input: Input): Finding | null {
   const { store, state, turnedAway, sends, filling } = deferred;
   const { now } = input.facts;
-  const idOf = (kind: 'failing' | 'full' | 'slow') =>
-    kind !== 'failing' ? (`store-${kind}` as const) : isDirectory(store) ? 'store-fails' : 'redis-fails';
+  const fails = isDirectory(store) ? 'store-fails' : 'redis-fails';
+  const ids = { full: 'store-full', slow: 'store-slow', failing: fails } as const;
   const isRecent = turnedAway !== null && now - turnedAway.at < QUARTER;
   const away = turnedAway === null ? '' : `; a delivery was last turned away ${ago(turnedAway.at, now)}`;
   if (state === 'unknown') return null;
-  if (state !== 'works') return failing(idOf(state), isRecent ? 'failed' : 'warning', away, deferred);
+  if (state !== 'works') return failing(ids[state], isRecent ? 'failed' : 'warning', away, deferred);
   const again = isRecent && sends && isLost(turnedAway.at, input) ? turnedAway : null;
+  // One that comes and goes stays failed. What is over after one time is told by its losses, once it has lasted.
+  const isFailed = again !== null && (now - again.at < MINUTE || again.at - again.before < QUARTER);
+  const isFull = again?.kind === 'full';
   const full = `${nameOf(deferred)} is nearly full. What it has no room for may be lost.`;
-  if (sends && (filling ?? 0) >= NEARLY_FULL && (again?.kind ?? 'full') === 'full')
-    return finding(again ? 'failed' : 'warning', 'store-full', full);
+  if (sends && (filling ?? 0) >= NEARLY_FULL && (isFull || !isFailed))
+    return finding(isFull ? 'failed' : 'warning', 'store-full', full);
   if (again === null) return null;
   const message = `${nameOf(deferred)} works again${away}: ${again.why}. What the app did not take then may be lost.`;
-  // Once it has lasted for a minute, the losses themselves are the warning.
-  const lasts = now - again.at >= MINUTE;
-  return { ...finding(lasts ? 'note' : 'failed', idOf(again.kind), message), remedy: 'Find what was lost.' };
+  return { ...finding(isFailed ? 'failed' : 'note', ids[again.kind], message), remedy: 'Find what was lost.' };
 }
 
 function failing(id: Diagnosis, state: State, away: string, deferred: DeferredFacts): Finding {
@@ -171,14 +172,13 @@ function lossOf(kept: 'expired' | 'stopped', { deliveries }: DeferredFacts, now:
 
 function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
   const { deliveries, waiting, waits, oldest, sends, firstEnd } = deferred;
-  const { facts } = input;
-  const { now } = facts;
+  const { now } = input.facts;
   // Events that the app fails to take again and again, while it takes others now.
   const isPoison = ({ state, passed, route }: (typeof deliveries)[number]) =>
     state === 'waiting' && passed >= POISON_ATTEMPTS && route !== null && input.ledger.of(route).takes(input.now);
   const poison = deliveries.filter(isPoison).slice(0, MOST_POISON);
   for (const { id, route, at, attempts, lastFailure } of poison) {
-    const message = `The app takes other deliveries to ${named(route ?? '', facts)}, and not the event ${id}, which came ${ago(at ?? now, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
+    const message = `The app takes other deliveries to ${named(route ?? '', input.facts)}, and not the event ${id}, which came ${ago(at ?? now, now)}: it was sent ${attempts} times, and the last answer was ${lastFailure}.`;
     yield finding('warning', 'poison', message, route);
   }
   if (!waiting || (sends && poison.length >= waiting)) return;
@@ -187,6 +187,6 @@ function* ofWaiting(deferred: DeferredFacts, input: Input): Iterable<Finding> {
   const came = oldest ?? now;
   const end = firstEnd === null ? '' : ` The time of the first ends at ${clock(firstEnd.at, now)}.`;
   const where = waits.length > 1 ? ` on ${waits.length} routes` : '';
-  const message = `${manyWait(waiting)} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, facts)}`;
+  const message = `${manyWait(waiting)} to be sent again${where}, the oldest since ${clock(came, now)}, for ${spanText(now - came)}.${end}${whatChanged(came, input.facts)}`;
   yield { ...finding('warning', 'deferred-waits', message), routes: waits.map(({ route }) => route) };
 }

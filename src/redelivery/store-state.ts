@@ -59,7 +59,9 @@ export class StoreState {
   #bytesTurnedAway: number | null = null;
   #nextRefresh: NodeJS.Timeout | undefined;
   /** When (epoch milliseconds) and why a delivery was last turned away because of the store; null for never. */
-  lastNotStored: { readonly at: number; readonly kind: StoreProblem; readonly why: string } | null = null;
+  lastNotStored: Readonly<{ at: number; kind: StoreProblem; why: string; before: number }> | null = null;
+  /** When the last one was before the store worked again; 0 for never: `before`, as one that comes and goes is not cured. */
+  #before = 0;
   /** The last delivery that was not stored, as `MAX_OF_ONE_BODY` with its body were: no failure of the store. */
   crowded: { readonly at: number; readonly route: string } | null = null;
   readonly lastTaken = new LastTaken();
@@ -230,7 +232,7 @@ export class StoreState {
   notStored(kind: StoreProblem, bytes: number, error?: unknown): void {
     const why = kind === 'failing' ? textOf(error) : WHY[kind];
     this.failureCount++;
-    this.lastNotStored = { at: Date.now(), kind, why };
+    this.lastNotStored = { at: Date.now(), kind, why, before: this.#before };
     if (kind === 'full') this.#bytesTurnedAway = bytes;
     if (kind === 'slow') this.#slowAt = performance.now();
     if (kind === 'failing') this.#setProblem(why);
@@ -289,6 +291,7 @@ export class StoreState {
   }
 
   #tellProblem(): void {
+    if (this.problem === null) this.#before = this.lastNotStored?.at ?? 0;
     if (!this.#isClosed) this.log.storeProblem(this.problem?.why ?? null);
   }
 }

@@ -25,7 +25,6 @@ const HEARD_MS = 5000;
 
 /** Throws ConfigError if nothing can run, and the system's error if a port is in use. */
 export async function startProxy(effects: Effects) {
-  const startedAt = Date.now();
   const live = new LiveRuleset(await readInputs(effects.configFile, effects.env, null), effects);
   const { log, listener, upstream, exposure, requests, redelivery, once, health, descriptors, pipeline } =
     live.services;
@@ -34,7 +33,7 @@ export async function startProxy(effects: Effects) {
   const readiness = new Readiness(live);
   // Each reload records if the proxy is ready, even if no probe asks: after that, no expired secret makes it unready.
   live.onReload = () => void readiness.now();
-  const facts = () => factsNow(startedAt, live, readiness.unprobed());
+  const facts = () => factsNow(live, readiness.unprobed());
   const sources = adminSources({ live, readiness, shutdown, facts });
   const admin = createAdminServer(sources);
 

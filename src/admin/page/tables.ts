@@ -99,7 +99,7 @@ function validity({ notBefore, notAfter }: SecretFacts, { now }: ApiStatus): Htm
 const lostTable = ({ lost: { failed, abandoned } }: ApiStatus): Table<Undelivered> => ({
   id: 'undelivered',
   title: 'Deliveries that may be lost',
-  caption: `${failed + abandoned} of the last day: ${failed} failed, ${abandoned} abandoned by their sender. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
+  caption: `${failed + abandoned} of the last day, or since a later start: ${failed} failed, ${abandoned} abandoned by their sender. The newest come first, 20 at most. Entrupy documents no retry. Body is the start of its SHA-256, to find the event again (docs/alerts.md).`,
   columns: {
     When: ({ at }, { now }) => when(at, now),
     Request: ({ path, route }) => html`<code>${path}</code><p class="soft">route ${route}</p>`,

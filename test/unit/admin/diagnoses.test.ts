@@ -47,7 +47,7 @@ const IDLE: DeferredFacts = { ...DEFERRED, waiting: 0, waits: [], oldest: null, 
 const deferred = (changes: Partial<DeferredFacts>) => ({ deferred: { ...IDLE, ...changes } });
 const { waiting, waits, oldest, deliveries } = DEFERRED;
 const WAITING = { waiting, waits, oldest, deliveries };
-const away = (minutes: number) => ({ at: NOW - minutes * MINUTE, kind: 'failing', why: 'EACCES' }) as const;
+const away = (minutes: number) => ({ at: NOW - minutes * MINUTE, kind: 'failing', why: 'EACCES', before: 0 }) as const;
 const OLD = { ...CURRENT, id: 'old', state: 'expired', notAfter: NOW - DAY } as const;
 const NEXT = { ...CURRENT, id: 'next', state: 'not_yet', notBefore: NOW + DAY } as const;
 const PREVIOUS = { ...CURRENT, id: 'current.previous', notAfter: NOW + DAY / 5, lastMatch: NOW / 1000 - 9 };

@@ -94,8 +94,13 @@ test('without redelivery nothing is said of it', () => {
 test('a store that works is said to, one that has not answered is not; what it turned away is told for 15 min, while it is lost', () => {
   const fails = { status: 503, upstreamStatus: 503 } as const;
   const lost = [accepted({ ...fails, event: 'one' }), accepted({ ...fails, event: 'other' })];
-  const said = (changes: Partial<DeferredFacts>, minutes = 15, later: Parameters<typeof judgedAfter>[0] = []) => {
-    const turnedAway = { at: NOW - minutes * 60_000, kind: 'failing', why: 'ENOSPC' } as const;
+  const said = (
+    changes: Partial<DeferredFacts>,
+    minutes = 15,
+    later: Parameters<typeof judgedAfter>[0] = [],
+    before = 0,
+  ) => {
+    const turnedAway = { at: NOW - minutes * 60_000, kind: 'failing', why: 'ENOSPC', before } as const;
     const facts = {
       routes: [{ ...NOTIFY, redeliver: HOUR }],
       deferred: { ...DEFERRED, waiting: 0, turnedAway, ...changes },
@@ -112,6 +117,9 @@ test('a store that works is said to, one that has not answered is not; what it t
   expect(said({}, 1.1)).toEqual(again);
   expect(said({}, 14)).toEqual(again);
   expect(said({}, 14, [accepted({ event: 'one' })])).toEqual(again);
+  // One that comes and goes is not over.
+  expect(said({}, 14, [], NOW - 28 * 60_000)).toEqual(['failed', expect.stringMatching('works again'), remedy]);
+  expect(said({}, 14, [], NOW - 30 * 60_000)).toEqual(again);
   // The app has taken both since; what it fails later, the store did not turn away.
   const taken = [accepted({ event: 'one' }), accepted({ event: 'other' })];
   expect(said({}, 14, [...taken, accepted(fails)]).slice(0, 2)).toEqual([undefined, 'works.']);
@@ -294,7 +302,7 @@ test('what a store held when it was last counted is not said to be there now', (
   expect(old).toMatch(/\nWhen last counted, 12 s ago .*: 1 deferred delivery waits .* What is there now is not/);
   expect(old).not.toContain('Nothing is lost yet');
   // Nor is what was turned away since it began, or what another process stored.
-  const turnedAway = { at: NOW + 1, kind: 'slow', why: '' } as const;
+  const turnedAway = { at: NOW + 1, kind: 'slow', why: '', before: 0 } as const;
   expect(message({ turnedAway }, 2)).not.toContain('Nothing is lost');
   const crowded = { at: NOW + 1, route: '/notify' };
   const { advice } = judgedAfter([{ ...untaken, fate: 'failed' }], { deferred: { ...DEFERRED, crowded } });
@@ -763,15 +771,20 @@ test('a certificate is told by its own length before it ends, and fails in its l
 });
 
 test('three signatures that nobody looked at make it failed before the first acceptance; a path that a reload has made a route is no typo', () => {
-  const said = (path: string, amount = 3) => {
+  const unseen = accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' });
+  const said = (path: string, came: Parameters<typeof judgedAfter>[0] = times(3, unseen)) => {
     const routes = [{ ...NOTIFY, path }];
-    const unseen = accepted({ route: 'unmatched', path: '/new', decision: 'forwarded', fate: 'none' });
-    const { advice } = judgedAfter([...times(amount, unseen), tableOf([path])], { routes });
+    const { advice } = judgedAfter([...came, tableOf([path])], { routes });
     return advice.flatMap(({ id, state, message }) => (id === 'signed-unverified' ? `${state} ${message}` : []));
   };
   expect(said('/notfy')).toEqual([expect.stringMatching(/^failed .* verified is \/notfy: is your route's path/)]);
-  // Any stranger can send one, or two.
-  expect(said('/notfy', 2)).toEqual([expect.stringMatching(/^warning 2 requests with a signature were forwarded/)]);
+  // Any stranger can send one, or two, or one a day.
+  expect(said('/notfy', [...times(2, unseen), 26 * 3600, unseen])).toEqual([
+    expect.stringMatching(/^warning 1 request with a signature was forwarded/),
+  ]);
+  expect(said('/notfy', times(2, unseen))).toEqual([
+    expect.stringMatching(/^warning 2 requests with a signature were forwarded/),
+  ]);
   expect(said('/new')).toEqual([expect.stringMatching(/^note .*; it is a route since a reload\.$/)]);
 });
 
@@ -1123,7 +1136,7 @@ test('of two causes the one that keeps the app from taking any now is told first
 });
 
 test('what is failed by itself makes a cause no worse that strikes a few of its route', () => {
-  const turnedAway = { at: NOW, kind: 'full', why: 'maxBytes' } as const;
+  const turnedAway = { at: NOW, kind: 'full', why: 'maxBytes', before: 0 } as const;
   const full = { ...DEFERRED, waiting: 0, state: 'full', problem: 'maxBytes', turnedAway } as const;
   const fails = accepted({ status: 500, upstreamStatus: 500 });
   const { advice } = judgedAfter([...times(30, accepted()), fails, 12], { deferred: full });
@@ -1132,7 +1145,7 @@ test('what is failed by itself makes a cause no worse that strikes a few of its 
 });
 
 test('a store with little room is told before the first that does not fit, and works not again while it lasts', () => {
-  const turnedAway = { at: NOW, kind: 'full', why: 'maxBytes' } as const;
+  const turnedAway = { at: NOW, kind: 'full', why: 'maxBytes', before: 0 } as const;
   const told = (has: object, status = 200) => {
     const came = accepted({ status, upstreamStatus: status });
     const { advice } = judgedAfter([came], {
@@ -1148,6 +1161,9 @@ test('a store with little room is told before the first that does not fit, and w
   expect(told({ filling: 0.9 })).toEqual(['warning', 'nearly']);
   expect(told({ filling: 0.9, turnedAway }, 500)).toEqual(['failed', 'nearly']);
   expect(told({ filling: 0.1, turnedAway }, 500)).toEqual(['failed', 'again']);
+  // It goes before the note on what failed for another reason, and is over.
+  const failing = { ...turnedAway, at: NOW - 120_000, kind: 'failing' };
+  expect(told({ filling: 0.9, turnedAway: failing }, 500)).toEqual(['warning', 'nearly']);
   expect(told({ filling: 1, sends: false })).toEqual([]);
 });
 

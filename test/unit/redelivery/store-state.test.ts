@@ -106,6 +106,22 @@ test('a full store is a problem until the delivery would fit', async () => {
   expect(storeState.lastNotStored).toMatchObject({ kind: 'full', why: 'it was full' }); // it is turned away for good
 });
 
+test('a store that comes and goes is told from one that works again by the delivery turned away before it worked', async () => {
+  const { storeState, world } = standingOf();
+  await storeState.refresh();
+  const turnAway = async (problem: string) => {
+    world.problem = problem;
+    storeState.notStored('failing', 4096, new Error('EIO'));
+    const { at = 0, before } = storeState.lastNotStored ?? {};
+    await vi.advanceTimersByTimeAsync(3000);
+    return [at, before];
+  };
+  expect((await turnAway('EIO'))[1]).toBe(0);
+  const [at, before] = await turnAway('');
+  expect(before).toBe(0); // it has not worked since
+  expect((await turnAway(''))[1]).toBe(at);
+});
+
 test('what was left out of the log does not make "fails" its last word', async () => {
   const { storeState, told } = standingOf();
   for (let nth = 0; nth < 3; nth++) {
