@@ -26,7 +26,6 @@ export type DeferredDelivery = DeferredFacts['deliveries'][number];
 /** Milliseconds. A longer answer is slow, and so is one that takes a third of `responseTimeout`: see *slow-app*. */
 export const SLOW_MS = 5000;
 
-/** The facts that take time to find out. */
 export type Probed = Readonly<ReturnType<Readiness['unprobed']>>;
 
 export interface Reload {

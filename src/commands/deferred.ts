@@ -31,7 +31,6 @@ interface Deferred {
   /** Receives what is shown before all of it is known, and a line for each change that `deliver` sees. */
   readonly io: Pick<Io, 'stdout' | 'stderr'>;
   readonly isJson: boolean;
-  /** False if no route has `redeliver`, so that nothing is sent. */
   readonly sends: boolean;
 }
 

@@ -46,7 +46,6 @@ if problem then return redis.error_reply(problem) end
 local info = redis.pcall('INFO', 'memory')
 return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''`;
 
-/** A script that answers only that it is done. */
 function done(text: string): Script<1> {
   return { text: `${text} return 1`, read: oneOf([1]) };
 }

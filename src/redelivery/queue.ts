@@ -70,8 +70,6 @@ export class Queue {
     return this.#needs.storeSettings().store;
   }
 
-  // --- for the admin port and the metrics
-
   /**
    * Makes all deferred deliveries due now, or only the one with `id`, even if the app has refused it; what is being sent,
    * once that is over. Returns how many. The pace still applies: one at a time after a failure. Null if no route has
@@ -91,12 +89,10 @@ export class Queue {
     return this.inUse !== null;
   }
 
-  /** True if a route has `redeliver` now. */
   get sends(): boolean {
     return windowOf(this.#needs.policy(), null) !== null;
   }
 
-  /** True if the numbers of what is stored are known. */
   get isCounted(): boolean {
     return this.isUsed ? this.storeState.summedAt > 0 : this.#isAbsent;
   }
@@ -105,8 +101,6 @@ export class Queue {
   get isShown(): boolean {
     return this.isUsed || this.location !== STATE_DIRECTORY;
   }
-
-  // --- opening and closing
 
   /** Called at the start and after each reload: opens the store if needed, and looks again at what the rules refused. */
   async adopt(): Promise<void> {
@@ -182,8 +176,6 @@ export class Queue {
     }
     return count;
   }
-
-  // --- leasing
 
   /** Leases what is due, and learns when more will be: called when something was stored or may have become due. */
   readonly #leaseDue = onePerTurn(async () => {

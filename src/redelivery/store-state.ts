@@ -39,7 +39,6 @@ export class StoreState {
   readonly shutdown = new AbortController();
   /** Called by `changed`. The queue sets it, and then leases what is due: so a stored delivery comes to be sent. */
   onChange: () => void = ignore;
-  /** The store's latest summary. */
   summary: Summary = { groups: [], soonest: [], dropped: [], losses: [], lostLately: 0, aside: [], evicts: null };
   /** When the summary was made, in epoch milliseconds: the `wait` of its entries counts from then. 0 before the first. */
   summedAt = 0;
@@ -69,7 +68,6 @@ export class StoreState {
   #isClosed = false;
   /** True if the log took the last line of a loss. */
   #lastLine = Promise.resolve(true);
-  /** The changes of the next call. */
   readonly #changesToMake: Change[] = [];
 
   constructor(needs: StateNeeds, store: () => Promise<DeferredStore>) {
@@ -77,8 +75,6 @@ export class StoreState {
     this.log = new ResultLog(needs);
     this.store = store;
   }
-
-  // --- what waits
 
   /** True if nothing is stored, as far as this process knows. */
   get isEmpty(): boolean {

@@ -474,7 +474,34 @@ describe.concurrent('while it runs', () => {
     renameSync(older, file);
     expect(await store.add(fresh, 60_000)).toBe('stored');
     expect(losses).toHaveLength(1);
+    expect(await store.losses()).toMatchObject([{ events: 1 }]);
     expect(await idsIn(store)).toEqual([old.id, fresh.id].sort());
+  });
+
+  const USELESS: readonly [string, (copy: string) => void][] = [
+    ['others may write to', (copy) => chmodSync(copy, 0o666)],
+    [
+      'has a view without end',
+      (copy) => {
+        truncateSync(copy);
+        execute(
+          copy,
+          'CREATE VIEW event AS WITH RECURSIVE c(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM c) SELECT id FROM c',
+        );
+      },
+    ],
+  ];
+  test.for(USELESS)('a copy in its place that %s saves no event', async ([, spoil], { directory, file, open }) => {
+    const told: unknown[] = [];
+    const { store } = await open({ onLoss: (_message, events) => void told.push(events) });
+    await store.add(eventOf(), 60_000);
+    const copy = join(directory, 'copy');
+    altered(directory, `VACUUM INTO '${copy}'`);
+    chmodSync(copy, 0o600);
+    spoil(copy);
+    renameSync(copy, file);
+    await store.summary().catch(() => {});
+    expect(told).toEqual([1]);
   });
 
   test.for(['-wal', '-shm'])('a queue.sqlite%s that is deleted costs nothing', async (ending, { file, open }) => {

@@ -110,13 +110,10 @@ export async function create(options: store.StoreOptions): Promise<store.Deferre
   };
 }
 
-/** A change as the script reads it. */
 function sent({ to, ...change }: store.Change): object {
   if (typeof to === 'string') return { ...change, to };
   return { ...change, to: { ...to, pause: Math.ceil(to.pause), note: to.note && noteText(to.note) } };
 }
-
-// --- answers
 
 function allLeasedOf(given: unknown) {
   const [all, wait] = listOf(given, 2);

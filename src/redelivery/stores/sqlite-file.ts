@@ -15,6 +15,8 @@ const BUSY_MS = 300;
 /** Bytes that must be free before an event is added: a removal needs room too, in the log and then in the file. */
 const LEAST_FREE = 8 * 1024 * 1024;
 const MOST_ASIDE = 4;
+const MOST_IDS = 20_000; // some 3 MB of the thread's heap
+const GONE = 'was removed or replaced';
 /** A header (see `headerOf`) that SQLite calls read-only, or of an unsupported format, and not damaged. */
 const OTHER_FORMAT = /^SQLite format 3\0(?!..[\x01\x02]{2}.{8}\0{3}[\0-\x04])/s;
 /** Milliseconds between two losses that are told, and between two files that are set aside: no loop makes more. */
@@ -79,6 +81,8 @@ export class StoreFile {
   #count: number | null = null;
   /** The losses that are not told yet: why stored events are gone, or were set aside. */
   readonly #untold: FileLoss[] = [];
+  /** The ids in a file that was removed or replaced, until the next one is open. */
+  #gone: readonly string[] | null = null;
   /** The losses that no open file remembers yet. */
   #unwritten: FileLoss[] = [];
   /** When a loss was last told, in milliseconds on the monotonic clock. */
@@ -131,7 +135,6 @@ export class StoreFile {
     }
   }
 
-  /** The next loss to tell, if it is time to. */
   nextLoss(): readonly FileLoss[] {
     if (performance.now() - this.#toldAt < PACE_MS) return [];
     if (this.#untold.length > 0) this.#toldAt = performance.now();
@@ -154,16 +157,34 @@ export class StoreFile {
   #usable(): Opened {
     const identities = this.#opened?.identities ?? [];
     const changed = this.#watched.filter((path, at) => at in identities && identityOf(path) !== identities[at]);
+    const isGone = changed.includes(this.#path);
+    if (isGone) this.#gone = this.#ids();
     // Closing empties the log into the file, if it is still there. The log may hold all of an overwritten file.
     if (changed.length > 0 || this.#opened?.isOverwritten()) this.close();
-    if (changed.includes(this.#path)) {
+    if (isGone) {
       // A log or index that has not changed belongs to the file that is gone.
-      const logs = [`${this.#path}-wal`, `${this.#path}-shm`];
-      for (const own of logs) if (!changed.includes(own)) fs.rmSync(own, { force: true });
-      this.#lose(`${this.#path} was removed or replaced`);
+      for (const own of this.#watched.slice(3)) if (!changed.includes(own)) fs.rmSync(own, { force: true });
+      if (this.#gone === null) this.#lose(`${this.#path} ${GONE}`);
+      [this.#isNew, this.#count] = [true, null];
     }
-    this.#opened ??= this.#open();
-    return this.#opened;
+    try {
+      this.#opened ??= this.#open();
+      return this.#opened;
+    } finally {
+      // All are lost if it cannot be opened now: after a restart nothing would tell it.
+      if (this.#gone !== null) this.#lose(`${this.#path} ${GONE}`, this.#gone.length);
+      this.#gone = null;
+    }
+  }
+
+  /** The ids in the open file; null if they are too many, or not as many as it had. */
+  #ids(): readonly string[] | null {
+    try {
+      const ids = this.#opened?.database.prepare(`SELECT id FROM event LIMIT ${MOST_IDS}`).all();
+      return ids?.length === this.#count ? ids.map(({ id }) => String(id)) : null;
+    } catch {
+      return null; // it is damaged, too
+    }
   }
 
   /** The damaged files that lie in the directory. A name tells when it was set aside, and how many events it had. */
@@ -226,6 +247,11 @@ export class StoreFile {
       const check = database.prepare("PRAGMA integrity_check('event')").get()?.integrity_check;
       if (check !== 'ok') throw new DamageError(String(check));
       database.exec(inheritance(this.#owner));
+      // Not before the schema was checked: a view might never end.
+      const has = database.prepare('SELECT 1 FROM event WHERE id = ?');
+      const lost = this.#gone?.filter((id) => has.get(id) === undefined).length ?? 0;
+      this.#gone = null;
+      if (lost > 0) this.#lose(`${this.#path} ${GONE}`, lost);
       for (const loss of this.#unwritten) queries.loseFile(...loss);
       this.#unwritten = [];
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)'); // from now on the file itself has a header
@@ -246,7 +272,7 @@ export class StoreFile {
     lockDirectory(join(this.#directory, 'lock'), parts);
     if (!this.#isNew && isEmpty) throw new DamageError('it is empty, or was removed');
     // SQLite itself removes the index before the log, so somebody else has removed the log.
-    if (log === 'absent' && index === 'present' && this.#unwritten.length === 0)
+    if (log === 'absent' && index === 'present' && this.#unwritten.length === 0 && this.#gone === null)
       this.#lose(`${this.#path}-wal was removed, and what came last with it`, null);
     makeFile(this.#path);
   }
@@ -261,8 +287,6 @@ function emptyLog(database: DatabaseSync): void {
   }
   database.exec(`PRAGMA busy_timeout=${BUSY_MS}`);
 }
-
-// --- files and directories
 
 /** The primary code of an error of SQLite; 0 for any other error. */
 function sqliteCode(error: unknown): number {

@@ -59,7 +59,6 @@ INSERT OR REPLACE INTO total(rowid, bytes, events) SELECT 1, coalesce(sum(counte
 
 export type Queries = ReturnType<typeof queriesOn>;
 
-/** What the queries share with the file beneath them. */
 export interface Shared {
   /** The text that follows the event's id in each lease. */
   readonly owner: string;
@@ -70,7 +69,6 @@ export interface Shared {
   readonly aside: () => readonly store.Aside[];
 }
 
-/** The queries of a store on an open file. */
 export function queriesOn(database: DatabaseSync, shared: Shared) {
   const { owner, readRecords, ended } = shared;
   const sql = statementsOf(database);

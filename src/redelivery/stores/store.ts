@@ -30,7 +30,6 @@ export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | { readonly lack
 /** An event as a list shows it. Nothing here is verified. */
 export interface Entry {
   readonly id: string;
-  /** The size of the event's record. */
   readonly bytes: number;
   readonly state: DeferredState;
   /** Milliseconds until the event is due; 0 or less if it is due now. */
@@ -56,7 +55,6 @@ export interface Leased extends Omit<Found, 'wait' | 'leased'> {
 }
 
 export interface LeaseRequest {
-  /** The maximum number of events. */
   readonly limit: number;
   /** Bytes of memory for records. A record larger than `largestRecord` is not read, and needs none. */
   readonly room: number;
