@@ -129,20 +129,19 @@ const isNear = (end: { at: number; came: number }, now: number) => end.at - now 
 const endOf = (at: number, now: number) =>
   at <= now ? 'is over now' : `ends in ${spanText(at - now)}, at ${clock(at, now)}`;
 
-/** Why a delivery cannot be verified, as part of a sentence; `why` is the word in `deferred list` and in the log. */
+/** Why a delivery could not be verified, as part of a sentence: what this process only looked up may be past by now. */
 function whyUnverified({ why, secret, route }: DeferredFacts['whys'][number]): string {
-  if (why === 'secret_gone')
-    return `whose secret ${secret} is gone, has another value, or was not valid when they came`;
+  if (why === 'secret_gone') return `whose secret ${secret} is gone, has another value, or was not valid then`;
   if (why === 'secret_unlisted') return `whose secret ${secret} is not among the secrets of ${route}`;
-  if (why === 'elsewhere') return `whose secret ${secret} another proxy lacks: this one has it, and sends them`;
-  if (why === 'route_gone') return `whose route ${route} takes them no longer`;
+  if (why === 'elsewhere') return `whose secret ${secret} was lacking, and is here now`;
+  if (why === 'route_gone') return `whose route ${route} took them no longer`;
   if (why === 'name') return 'of another redelivery.name';
-  if (why === 'limits') return 'larger than maxBody, limits.maxHeader or limits.bufferedBytes now allow';
-  return why === 'altered' ? 'altered in the store' : why === 'unreadable' ? why : `refused now (${why})`;
+  if (why === 'limits') return 'larger than maxBody, limits.maxHeader or limits.bufferedBytes allowed';
+  return why === 'altered' ? 'altered in the store' : why === 'unreadable' ? why : `refused (${why})`;
 }
 
 function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
-  const { unverified, whys, stopped, expired, firstEnd, waiting, firstUnverified } = deferred;
+  const { store, unverified, whys, stopped, expired, firstEnd, waiting, firstUnverified } = deferred;
   if (firstEnd !== null && waiting && isNear(firstEnd, now)) {
     const message = `${manyWait(waiting)}, and the time of the first ${endOf(firstEnd.at, now)}: then it is sent no more unless you ask.`;
     yield finding('failed', 'deferred-ending', message);
@@ -151,10 +150,11 @@ function* ofKept(deferred: DeferredFacts, now: number): Iterable<Finding> {
     const texts = [...Map.groupBy(whys, whyUnverified)].map(
       ([text, all]) => `${all.reduce((sum, one) => sum + one.deliveries, 0)} ${text}`,
     );
+    const by = isDirectory(store) ? '' : ', perhaps by another proxy';
     const others = texts.length > MOST_WHYS ? ', and others' : '';
     const isEnding = firstUnverified !== null && isNear(firstUnverified, now);
     const ends = isEnding ? ` The time of the first ${endOf(firstUnverified.at, now)}.` : '';
-    const message = `${many(unverified)} could not be verified, so not sent: ${texts.slice(0, MOST_WHYS).join(', ')}${others}.${ends}`;
+    const message = `${many(unverified)} could not be verified at the last look${by}, so not sent: ${texts.slice(0, MOST_WHYS).join(', ')}${others}.${ends}`;
     yield finding(isEnding ? 'failed' : 'warning', 'deferred-unverified', message);
   }
   const late = `The app did not take ${many(expired ?? 0)} in time: sent no more by itself. Deliver or drop: ${lossOf('expired', deferred, now)}.`;

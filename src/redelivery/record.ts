@@ -246,8 +246,10 @@ const isOfKey = (tag: string) => (secret: Secret) => keyTag(secret.key) === tag;
 export function wantOf(event: Pick<Note, 'failure' | 'secret' | 'key' | 'route' | 'came'>, policy: Policy) {
   const { failure: why, secret } = event;
   const route = policy.routes.all.find(({ path }) => path === event.route);
-  if (why !== 'secret_gone' || route === undefined) return { why, secret };
+  if (why !== 'secret_gone') return { why, secret };
+  if (route === undefined) return { why: 'route_gone', secret };
   const held = policyAt(policy, event.came, Date.now()).keyring.secrets.filter(isOfKey(event.key));
-  if (held.some(({ id }) => isListed(id, route.secrets))) return { why: 'elsewhere', secret };
+  const listed = held.find(({ id }) => isListed(id, route.secrets));
+  if (listed !== undefined) return { why: 'elsewhere', secret: currentOf(listed.id) };
   return held[0] === undefined ? { why, secret } : { why: 'secret_unlisted', secret: currentOf(held[0].id) };
 }

@@ -217,7 +217,6 @@ export class StoreState {
     return true;
   }
 
-  /** Must be called with each error of the store. */
   readonly onFailure = (error: unknown): void => {
     if (this.#isClosed) return;
     this.failureCount++;

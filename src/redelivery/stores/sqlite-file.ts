@@ -360,7 +360,6 @@ function sizeOf(path: string): number {
   return fs.lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** The identity of the file at a path: a file that replaces it has another. */
 function identityOf(path: string): string {
   const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? 'absent' : `${stats.dev}:${stats.ino}`;

@@ -166,8 +166,14 @@ test('the page lists when each came, its route, attempts, last failure and next 
 test('why nothing verifies some is told once, whatever their routes and secrets', () => {
   const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, route: `/${secret}`, deliveries: 2 }));
   whys.push({ why: 'secret_unlisted', secret: 'c', route: '/c', deliveries: 1 });
-  const [found] = judged({ deferred: { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys } }).advice;
-  expect(found?.message).toMatch(/: 6 altered in the store, 1 whose secret c is not among the secrets of \/c\.$/);
+  const deferred = { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys };
+  const said = ({ store }: { store: string }) => judged({ deferred: { ...deferred, store } }).advice[0]?.message;
+  expect(said(DEFERRED)).toMatch(
+    / look, so not sent: 6 altered in the store, 1 whose secret c is not among the secrets of \/c\.$/,
+  );
+  expect(said({ store: 'redis:6379' })).toContain(
+    ' at the last look, perhaps by another proxy, so not sent: 6 altered',
+  );
 });
 
 test('of a store that was never counted nothing is said to be 0, and no secret that may be needed can be removed', () => {

@@ -81,14 +81,16 @@ test('of what is unverified the wanting secret is told by its name now, and whet
     secret('old.previous', 'older-0123456789abcdef0123456789'),
   ];
   const policy = policyOf([verify('/notify', { secrets: ['other'] }), verify('/all')], [now, old]);
-  const changes = [{}, { key: keyTag(old.key) }, { route: '/all' }, { key: 'another' }, { failure: 'altered' }];
+  const routes = ['/notify', '/all', '/gone'].map((route) => ({ route }));
+  const changes = [...routes, { key: keyTag(old.key) }, { key: 'another' }, { failure: 'altered' }];
   const refused = { state: 'unverified', failure: 'secret_gone', key: keyTag(now.key) } as const;
   const groups = changes.map((one) => group({ ...refused, ...one }));
   const { whys } = await statusOf(groups, [], { policy });
   expect(whys.map(({ why, secret: id, route }) => `${why} ${id} ${route}`)).toEqual([
     'secret_unlisted renamed /notify',
+    'elsewhere renamed /all',
+    'route_gone current /gone',
     'secret_unlisted old /notify',
-    'elsewhere current /all',
     'secret_gone current /notify',
     'altered current /notify',
   ]);
