@@ -134,7 +134,7 @@ function whyUnverified({ why, secret, route }: DeferredFacts['whys'][number]): s
   if (why === 'secret_gone') return `whose secret ${secret} is gone, has another value, or was not valid then`;
   if (why === 'secret_unlisted') return `whose secret ${secret} is not among the secrets of ${route}`;
   if (why === 'elsewhere') return `whose secret ${secret} was lacking, and is here now`;
-  if (why === 'route_gone') return `whose route ${route} took them no longer`;
+  if (why === 'route_gone') return `whose route ${route} is gone, or took them no longer`;
   if (why === 'name') return 'of another redelivery.name';
   if (why === 'limits') return 'larger than maxBody, limits.maxHeader or limits.bufferedBytes allowed';
   return why === 'altered' ? 'altered in the store' : why === 'unreadable' ? why : `refused (${why})`;

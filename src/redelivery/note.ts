@@ -11,9 +11,11 @@ export interface Note {
   readonly method: string;
   /** The request's path without the query, shortened. */
   readonly path: string;
+  /** The id of the secret that verified it when it came. */
   readonly secret: string;
   /** A tag of that secret's value, as the id names another value after a rotation. The tag reveals nothing about it. */
   readonly key: string;
+  /** How often the delivery has been sent again. */
   readonly attempts: number;
   /** How many of these failed although, since the attempt before, the app had taken a delivery that came no earlier. */
   readonly passed: number;

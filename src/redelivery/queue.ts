@@ -93,6 +93,7 @@ export class Queue {
     return windowOf(this.#needs.policy(), null) !== null;
   }
 
+  /** True if the numbers of what is stored are known. */
   get isCounted(): boolean {
     return this.isUsed ? this.storeState.summedAt > 0 : this.#isAbsent;
   }

@@ -217,6 +217,7 @@ export class StoreState {
     return true;
   }
 
+  /** Must be called with each error of the store. */
   readonly onFailure = (error: unknown): void => {
     if (this.#isClosed) return;
     this.failureCount++;

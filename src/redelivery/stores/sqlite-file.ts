@@ -172,7 +172,7 @@ export class StoreFile {
       return this.#opened;
     } finally {
       // All are lost if it cannot be opened now: after a restart nothing would tell it.
-      if (this.#gone !== null) this.#lose(`${this.#path} ${GONE}`, this.#gone.length);
+      if (this.#opened === null && this.#gone !== null) this.#lose(`${this.#path} ${GONE}`, this.#gone.length);
       this.#gone = null;
     }
   }
@@ -249,9 +249,9 @@ export class StoreFile {
       database.exec(inheritance(this.#owner));
       // Not before the schema was checked: a view might never end.
       const has = database.prepare('SELECT 1 FROM event WHERE id = ?');
-      const lost = this.#gone?.filter((id) => has.get(id) === undefined).length ?? 0;
-      this.#gone = null;
-      if (lost > 0) this.#lose(`${this.#path} ${GONE}`, lost);
+      const { here = null, lost = [] } = Object.groupBy(this.#gone ?? [], (id) => (has.get(id) ? 'here' : 'lost'));
+      if (lost.length > 0) this.#lose(`${this.#path} ${GONE}`, lost.length);
+      this.#gone = here; // until nothing below can fail any more
       for (const loss of this.#unwritten) queries.loseFile(...loss);
       this.#unwritten = [];
       database.exec('PRAGMA wal_checkpoint(TRUNCATE)'); // from now on the file itself has a header

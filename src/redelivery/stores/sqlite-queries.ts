@@ -69,8 +69,7 @@ export interface Shared {
   readonly aside: () => readonly store.Aside[];
 }
 
-export function queriesOn(database: DatabaseSync, shared: Shared) {
-  const { owner, readRecords, ended } = shared;
+export function queriesOn(database: DatabaseSync, { owner, readRecords, ended, aside }: Shared) {
   const sql = statementsOf(database);
 
   const queries = {
@@ -169,15 +168,8 @@ export function queriesOn(database: DatabaseSync, shared: Shared) {
         WHERE key IN (SELECT key FROM dropped LIMIT ${store.MOST_DROPPED}) RETURNING id, note`;
       const [{ lostLately } = { lostLately: 0 }] = sql<{ lostLately: number }>`SELECT
         coalesce(sum(coalesce(events, 1)), 0) AS lostLately FROM lost WHERE at >= ${now - store.LATELY_MS}`;
-      return {
-        groups,
-        soonest,
-        dropped,
-        losses: queries.losses(store.SHOWN_LOSSES),
-        lostLately,
-        aside: shared.aside(),
-        evicts: null,
-      };
+      const losses = queries.losses(store.SHOWN_LOSSES);
+      return { groups, soonest, dropped, losses, lostLately, aside: aside(), evicts: null };
     },
 
     losses: (most = store.MOST_LOSSES): readonly store.Loss[] =>

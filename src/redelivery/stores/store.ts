@@ -30,6 +30,7 @@ export type Added = 'stored' | 'replaced' | 'full' | 'crowded' | { readonly lack
 /** An event as a list shows it. Nothing here is verified. */
 export interface Entry {
   readonly id: string;
+  /** The size of the event's record. */
   readonly bytes: number;
   readonly state: DeferredState;
   /** Milliseconds until the event is due; 0 or less if it is due now. */

@@ -165,11 +165,12 @@ test('the page lists when each came, its route, attempts, last failure and next 
 
 test('why nothing verifies some is told once, whatever their routes and secrets', () => {
   const whys = ['a', 'b', 'b'].map((secret) => ({ why: 'altered', secret, route: `/${secret}`, deliveries: 2 }));
-  whys.push({ why: 'secret_unlisted', secret: 'c', route: '/c', deliveries: 1 });
-  const deferred = { ...DEFERRED, waiting: 0, deliveries: [], unverified: 6, whys };
+  const unlisted = { why: 'secret_unlisted', secret: 'c', route: '/c', deliveries: 1 };
+  whys.push(unlisted, { ...unlisted, why: 'route_gone' });
+  const deferred = { ...DEFERRED, waiting: 0, deliveries: [], unverified: 8, whys };
   const said = ({ store }: { store: string }) => judged({ deferred: { ...deferred, store } }).advice[0]?.message;
   expect(said(DEFERRED)).toMatch(
-    / look, so not sent: 6 altered in the store, 1 whose secret c is not among the secrets of \/c\.$/,
+    / look, so not sent: 6 altered in the store, 1 whose secret c is not among the secrets of \/c, 1 whose route \/c is gone, or took them no longer\.$/,
   );
   expect(said({ store: 'redis:6379' })).toContain(
     ' at the last look, perhaps by another proxy, so not sent: 6 altered',
