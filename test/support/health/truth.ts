@@ -1,6 +1,6 @@
 // What a process can know of its deliveries, as the world knows it: the truth to which the judge is held.
 import type { RequestRecord } from '../../../src/core/request-record.ts';
-import type { Outcome } from './worlds.ts';
+import { BESIDE, type Outcome } from './worlds.ts';
 
 export const MINUTE = 60_000;
 export const DAY = 24 * 60 * MINUTE;
@@ -159,12 +159,15 @@ export class Truth {
     return pauses;
   }
 
-  #accept(look: string, address: string, at: number): void {
+  #accept(look: string, address: string, connection: string, at: number, isHere = true): void {
+    if (this.accepted === 0 || !this.addresses.has(connection)) this.#lookBack(look, address, connection);
     this.looks.add(look);
-    this.addresses.add(address);
     this.accepted++;
-    this.pauses.add(at);
-    this.addressOf(address).add(at);
+    if (isHere) this.pauses.add(at);
+    for (const one of new Set([address, connection])) {
+      this.addresses.add(one);
+      this.addressOf(one).add(at);
+    }
   }
 
   /** True once it must be told that deliveries may be among what is refused: from their address, or in place of them. */
@@ -175,10 +178,9 @@ export class Truth {
   }
 
   add(outcome: Outcome, at: number, needs: Needs): void {
-    const { fault, startedAt, look, address, isStored, isVerified } = outcome;
+    const { fault, startedAt, look, address, connection, isStored, isVerified } = outcome;
     if (this.#isUnknowable(outcome, at, needs)) return;
-    if (isVerified && this.accepted === 0) this.#lookBack(look, address);
-    if (isVerified) this.#accept(look, address, at);
+    if (isVerified) this.#accept(look, address, connection, at);
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
     const isBad = fault !== null;
@@ -226,7 +228,7 @@ export class Truth {
     if (isVerified || fault === null || (isKnown && isUnprovable !== true)) return false;
     this.hasUnknowable = true;
     this.lastUnknowable = at;
-    if (needs === 'unsigned') this.#share(address);
+    if (needs === 'unsigned') this.#share(outcome.connection);
     if (needs === 'signed' || (isShared && !isUnprovable)) this.claims.push(at);
     this.#suspect(outcome, at, needs);
     return true;
@@ -273,13 +275,15 @@ export class Truth {
   }
 
   /** What is no delivery of its own; a twin of one was accepted all the same. */
-  other({ signed, decision, userAgent, contentType, client, method, reason }: RequestRecord, at: number): void {
+  other(record: RequestRecord, at: number): void {
+    const { signed, decision, userAgent, contentType, client, connectionAddress, method, reason, route } = record;
     const look = `${userAgent} ${contentType}`;
+    if (route === BESIDE) return this.#accept(look, client, connectionAddress, at, false);
     const isHere = this.addresses.has(client);
     if (method !== '' && !signed && !this.looks.has(look)) this.#share(client);
     if (isHere && reason === 'header_too_large') this.claims.push(at);
     if (this.accepted === 0 && reason === 'header_too_large') this.turnAway(client, at);
-    if (decision === 'duplicate') this.#accept(look, client, at);
+    if (decision === 'duplicate') this.#accept(look, client, connectionAddress, at);
     // One may be an old event again.
     if (decision === 'duplicate') this.#pass((row) => !row.isOfApp && at - row.lastAt >= 60 * MINUTE);
     const last = this.rows.get(this.outcomes[this.lastBad]?.fault ?? -1);
@@ -301,8 +305,8 @@ export class Truth {
   }
 
   /** Of a route that a reload has removed meanwhile. */
-  addOld({ fault, look, address, isVerified }: Outcome, at: number): void {
-    if (isVerified) this.#accept(look, address, at);
+  addOld({ fault, look, address, connection, isVerified }: Outcome, at: number): void {
+    if (isVerified) this.#accept(look, address, connection, at);
     if (fault !== null) this.lastLoss = at;
   }
 
@@ -351,12 +355,14 @@ export class Truth {
     return (met.get(fault)?.length ?? 0) >= Math.max(1, ...[...met.values()].map(({ length }) => length));
   }
 
-  /** The first acceptance shows which of the last signed refusals, unread heads and connections were deliveries. */
-  #lookBack(look: string, address: string): void {
+  /** The first acceptance shows which of the last signed refusals were deliveries, and the first from there which heads and connections. */
+  #lookBack(look: string, address: string, connection: string): void {
     const last = (kind: Needs) => this.early.filter(({ needs }) => needs === kind).slice(-16);
     const all = [
-      ...last('signed').filter((one) => one.look === look && one.address === address),
-      ...last('unread').filter((one) => one.look !== 'another' && one.address === address && !this.shared.has(address)),
+      ...last('signed').filter((one) => this.accepted === 0 && one.look === look && one.address === address),
+      ...last('unread').filter(
+        (one) => one.look !== 'another' && one.address === connection && !this.shared.has(connection),
+      ),
     ];
     this.lastLoss = Math.max(this.lastLoss, ...all.map(({ at }) => at));
   }

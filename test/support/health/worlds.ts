@@ -139,6 +139,10 @@ export interface World {
   readonly oneLook: boolean;
   /** Everybody, strangers too, comes from one address. */
   readonly front: boolean;
+  /** The senders' connections come through two trusted proxies; a fault of what is not read is the second's. */
+  readonly fronts?: boolean;
+  /** Another route, on which the first sender's address, with its look or another one, is well all the time. */
+  readonly beside?: { readonly anHour: number; readonly oneLook: boolean } | null;
   /** A sender has another address from the middle on. */
   readonly moves: boolean;
   readonly strangers: StrangerName | 'none';
@@ -181,11 +185,15 @@ const RELOADS = {
   taken: { before: '', after: '/hooks', from: '/HOOKS', to: '/HOOKS' },
 } as const;
 
+export const BESIDE = '/beside';
+const hasBeside = ({ beside, reload }: World) => beside != null && reload === 'none';
+
 /** The routes, and where deliveries come. `unmatched` rejects, but where they come, or came, there. */
-export function routing({ reload }: World, isAfter: boolean) {
+export function routing(world: World, isAfter: boolean) {
+  const { reload } = world;
   const { before, after, from, to } = RELOADS[reload];
   const [all, path] = isAfter ? [after, to] : [before, from];
-  const routes = all.split(' ').filter(Boolean);
+  const routes = `${all} ${hasBeside(world) ? BESIDE : ''}`.split(' ').filter(Boolean);
   const route = routes.find((one) => one === path.toLowerCase()) ?? UNMATCHED;
   const unmatched: Route['action'] = route === UNMATCHED || reload === 'taken' ? 'verify' : 'reject';
   return { routes, path, route, unmatched };
@@ -212,6 +220,11 @@ const anyWorld: fc.Arbitrary<World> = fc.record({
   senders: fc.integer({ min: 1, max: 3 }),
   oneLook: fc.boolean(),
   front: fc.boolean(),
+  fronts: rarely(6),
+  beside: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.record({ anHour: fc.constantFrom(...PACES), oneLook: fc.boolean() }) },
+  ),
   moves: rarely(3),
   strangers: fc.oneof(fc.constant('none' as const), fc.constantFrom(...names(STRANGERS))),
   crowd: fc.constantFrom(0.1, 1, 10),
@@ -247,6 +260,8 @@ const POISONED = { ...STORED, duplicates: false, anHour: 4, deliveries: 100, rhy
 const STOPS = { ...ALONE, anHour: 4, deliveries: 300, rhythm: 'even' } as const;
 const AT_NIGHT = { ...ALONE, strangers: 'unsigned POSTs', crowd: 0.1, atNight: true, front: false } as const;
 
+const FRONTS = { ...FRESH, front: false, fronts: true, beside: null } as const;
+const TWO = { ...FRESH, deliveries: 100, beside: { anHour: 60, oneLook: true } } as const;
 const SCANNED = { ...FRESH, front: true, strangers: 'scans', crowd: 0.05 } as const;
 
 const RARE: Readonly<Record<string, Rare>> = {
@@ -279,6 +294,14 @@ const RARE: Readonly<Record<string, Rare>> = {
   'a full door before another route': rare({ ...FRESH, reload: 'route' }, ['door'], [0.45, 0.1, 1]),
   'some who send where none is taken any more': rare({ ...FRESH, reload: 'rejected' }, ['moved'], [0.55, 0.1, 1]),
   'an outage on a path that a route then takes': rare({ ...FRESH, reload: 'taken' }, [], [0.4, 0.15, 1]),
+  'large heads at the start, through one of two fronts': rare(FRONTS, ['large head'], [0, 0.1, 1]),
+  'a full door at the start, before one of two fronts': rare(FRONTS, ['door'], [0, 0.1, 1]),
+  'a slow route fails beside a quick one of its sender': rare({ ...TWO, anHour: 4 }, [], [0.3, 0.7, 1]),
+  'and all night long, while the other one goes on': rare(
+    { ...TWO, anHour: 12, rhythm: 'nights' },
+    [500],
+    [0.1, 0.9, 1],
+  ),
   'a moment at a high pace': rare({ anHour: 36_000, deliveries: 400 }, [], [0.4, 0.01, 1]),
 };
 
@@ -317,6 +340,8 @@ export interface Outcome {
   readonly startedAt: number;
   readonly look: string;
   readonly address: string;
+  /** Of its connection. */
+  readonly connection: string;
   /** What is not lost for good: it is deferred. */
   readonly isStored: boolean;
   /** Its signature shows a secret of ours. */
@@ -341,22 +366,62 @@ export function happeningsIn(world: World): readonly Happening[] {
   const looks = Array.from({ length: world.senders }, (_, nth) => lookOf(world.oneLook ? 0 : nth));
   for (const [nth, at] of times.entries()) {
     const who = Math.floor(random() * world.senders);
-    const hasMoved = world.moves && nth > times.length / 2;
-    const address = world.front ? '192.0.2.1' : `198.51.100.${who + (hasMoved ? 100 : 1)}`;
+    const { address, connection } = placeIn(world, who, nth > times.length / 2, bad[nth] ?? null, random);
     const { userAgent, contentType } = looks[who] ?? lookOf(0);
     const { route, path } = routing(world, at > reloadAt);
-    const sender = { userAgent, contentType, ...from(address), route, path, startedAt: at };
+    const sender = {
+      userAgent,
+      contentType,
+      client: address,
+      connectionAddress: connection,
+      route,
+      path,
+      startedAt: at,
+    };
     const look = `${userAgent} ${contentType}`;
     all.push(
-      ...delivery(world, { at, sender, look, address, fault: bad[nth] ?? null, end: endOf(world, times, nth) }, random),
+      ...delivery(
+        world,
+        { at, sender, look, address, connection, fault: bad[nth] ?? null, end: endOf(world, times, nth) },
+        random,
+      ),
     );
   }
   all.push(...strangersIn(world, times, random));
   if (world.probes)
     for (let at = START; at < end && all.length < 6000; at += Math.max(MINUTE, (end - START) / 200))
       all.push({ at, kind: 'request', record: accepted({ decision: 'probe', fate: 'none' }), outcome: null });
+  if (hasBeside(world)) all.push(...besideIn(world, end));
   all.push(...changesIn(world, end));
   return all.sort((one, other) => one.at - other.at);
+}
+
+/** Whence a sender's delivery comes. */
+function placeIn(world: World, who: number, isLate: boolean, fault: number | null, random: () => number) {
+  const client = world.front ? '192.0.2.1' : `198.51.100.${who + (world.moves && isLate ? 100 : 1)}`;
+  const isOfHead = isUnread(world, fault);
+  const connection = hasFronts(world) ? `192.0.2.${isOfHead || random() < 0.5 ? 3 : 2}` : client;
+  return { address: isOfHead ? connection : client, connection };
+}
+
+const hasFronts = ({ front, fronts, reload }: World) => fronts === true && !front && reload === 'none';
+
+/** True for what only the address of a connection tells. */
+function isUnread({ faults }: World, fault: number | null): boolean {
+  const { side, changes }: FaultKind = FAULTS[faults[fault ?? -1]?.kind ?? 500];
+  return side === 'door' || changes.method === '';
+}
+
+/** What was not read counts where its address sent the last one, so there the other route has an address of its own. */
+function* besideIn(world: World, end: number): Iterable<Happening> {
+  const { anHour = 0, oneLook = true } = world.beside ?? {};
+  const isApart = !hasFronts(world) && world.faults.some((_, nth) => isUnread(world, nth));
+  const client = isApart ? '198.51.100.50' : world.front ? '192.0.2.1' : '198.51.100.1';
+  const address = hasFronts(world) ? { client, connectionAddress: '192.0.2.2' } : from(client);
+  const sender = { ...lookOf(oneLook ? 0 : 3), ...address, route: BESIDE, path: BESIDE, upstreamMs: 20 };
+  const pause = Math.max(HOUR / anHour, (end - START) / 500);
+  for (let at = START + pause / 2; at < end; at += pause)
+    yield { at, kind: 'request', record: accepted({ ...sender, startedAt: at }), outcome: null };
 }
 
 function reloadIn({ reload, redeliver }: World, end: number): number {
@@ -370,7 +435,7 @@ function* changesIn(world: World, end: number): Iterable<Happening> {
   if (world.clockStep !== 0) yield { at: at(0.5), kind: 'clock step', by: world.clockStep };
 }
 
-const lookOf = (nth: number) => ({ userAgent: `Entrupy-${'abc'[nth]}/1.0`, contentType: 'application/json' });
+const lookOf = (nth: number) => ({ userAgent: `Entrupy-${'abcd'[nth]}/1.0`, contentType: 'application/json' });
 
 /** When the deliveries come. A fast world has more of them, so that it lasts as long as the judge needs to look. */
 function timesOf({ deliveries, anHour, rhythm }: World, random: () => number): readonly number[] {
@@ -417,20 +482,22 @@ interface Coming {
   readonly sender: Changes;
   readonly look: string;
   readonly address: string;
+  readonly connection: string;
   readonly fault: number | null;
   /** When the fault ends. */
   readonly end: number;
 }
 
-function delivery(world: World, { at, sender, look, address, fault, end }: Coming, random: () => number): Happening[] {
-  const known = { look, address, isStored: false, startedAt: at };
+function delivery(world: World, coming: Coming, random: () => number): Happening[] {
+  const { at, sender, look, address, connection, fault, end } = coming;
+  const known = { look, address, connection, isStored: false, startedAt: at };
   if (fault === null) {
     const record = accepted({ ...sender, upstreamMs: 20 });
     const good: Happening = { at, kind: 'request', record, outcome: { ...known, fault, isVerified: true } };
     if (world.onlyTwins === true && at === end) return [twinOf(sender, at)];
     return world.duplicates && random() < 0.2 ? [good, twinOf(sender, at + 1)] : [good];
   }
-  const bad = badDelivery(world, { at, sender, look, address, fault, end }, random);
+  const bad = badDelivery(world, { ...coming, fault }, random);
   // An old event again, while new ones are lost: it proves nothing about the app.
   return world.duplicates && random() < 0.5 ? [...bad, twinOf(sender, at + 2)] : bad;
 }
@@ -452,8 +519,8 @@ const mistyped = ({ reload }: World, { sender }: Coming, { reason }: Changes): C
   reason === 'route_rejected' && reload === 'route' ? { path: sender.path?.replace('o', '') ?? '' } : {};
 
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
-  const { at, sender, look, address, fault } = coming;
-  const known = { look, address, isStored: false, startedAt: at };
+  const { at, sender, look, address, connection, fault } = coming;
+  const known = { look, address, connection, isStored: false, startedAt: at };
   const { side, changes, late = 0, isUnprovable, isProven }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
     const { hint } = changes;
@@ -466,7 +533,8 @@ function badDelivery(world: World, coming: Coming & { readonly fault: number }, 
     const record = refused({ ...sender, ...version, ...changes, ...mistyped(world, coming, changes) });
     const reported = { ...record, decision: 'reported', status: 200, upstreamStatus: 200 } as const;
     if (world.report && record.status === 401) return [{ at, kind: 'request', record: reported, outcome: null }];
-    const outcome = { ...known, address: record.connectionAddress, fault, isVerified: false, isUnprovable, isProven };
+    const places = { address: record.client, connection: record.connectionAddress };
+    const outcome = { ...known, ...places, fault, isVerified: false, isUnprovable, isProven };
     return [{ at, kind: 'request', record, outcome }];
   }
   const record = accepted({ ...sender, ...changes });
