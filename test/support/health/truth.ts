@@ -377,7 +377,9 @@ export class Truth {
 
   /** The share of bad ones in the last quarter of an hour, or in the last hundred or ten seconds if those are more, since it began. */
   longShare(now: number): number {
-    const since = this.outcomes.slice(this.began);
+    // What is sent again is not refused once more.
+    const isRefused = this.outcomes[this.lastBad]?.isRefused === true;
+    const since = this.outcomes.slice(this.began).filter((one) => !(isRefused && one.isAgain));
     const end = Math.min(now, (since.at(-1)?.at ?? now) - 10_000 + 15 * MINUTE);
     const from = since.findIndex(({ at }) => end - at < 15 * MINUTE);
     const long = since.slice(Math.min(from < 0 ? since.length : from, Math.max(0, since.length - 100)));
