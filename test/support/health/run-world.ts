@@ -116,7 +116,7 @@ class Run {
     else if (isFailed !== this.#wasFailed && truth.accepted > 0 && truth.bad >= 3 && !truth.isOld(at)) {
       const nth = truth.outcomes[truth.lastBad]?.fault ?? -1;
       const fault = truth.faults.get(nth);
-      if (!isFailed && wasOutage(truth.rows.get(nth), truth, at)) this.#flips.clear();
+      if (!isFailed && wasOutage(truth.rows.get(nth), truth, at, leastAfter(this.#world, nth))) this.#flips.clear();
       else this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
     }
     const wasFailed = this.#wasFailed;
@@ -365,8 +365,7 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
   // Of what is sent again two speak for themselves alone, and three others make it failed.
   const areFew = outcomes[lastBad]?.isAgain === true && truth.waiting < 5;
-  const least = world.faults[fault]?.kind === 'down' ? 3 : undefined;
-  if (!isOn || areFew || wasOutage(truth.rows.get(fault), truth, at, least)) return;
+  if (!isOn || areFew || wasOutage(truth.rows.get(fault), truth, at, leastAfter(world, fault))) return;
   const hasEarlier = isEarlier(truth, known);
   // Where a third is bad, eight good ones may come in a row; after more, the fault may be over.
   const passed = truth.passed(fault);
@@ -417,10 +416,10 @@ function hasEnded({ bad, good, since, lastAt }: Row, { faults }: World, at: numb
   return at - lastAt >= 6 * MINUTE && since >= 30 / least;
 }
 
-/**
- * One row of bad ones, and as many good ones after it, or four. A third that is bad looks so once in 45 times. `least`: three
- * where the app accepts connections again.
- */
+/** The app accepts connections again. */
+const leastAfter = ({ faults }: World, nth: number) => (faults[nth]?.kind === 'down' ? 3 : undefined);
+
+/** One row of bad ones, and `least` good ones after it: as many, or four. A third that is bad looks so once in 45 times. */
 function wasOutage(row: Row | undefined, { hasUnknowable, early }: Truth, at: number, least?: number): boolean {
   if (row === undefined || hasUnknowable || early.length > 0 || row.good !== row.since) return false;
   return row.bad > 1 && row.since >= (least ?? Math.max(4, row.bad)) && at - row.lastAt >= 15 * MINUTE;
