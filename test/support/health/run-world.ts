@@ -50,8 +50,8 @@ export interface Failure {
 
 /** Each moment at which a property does not hold; at most a few. */
 export function failuresIn(world: World, process: () => Subject): readonly Failure[] {
-  const run = new Run(world, process);
   const happenings = happeningsIn(world);
+  const run = new Run(world, process, happenings);
   for (const [index, happening] of happenings.entries()) {
     run.apply(happening);
     const next = happenings[index + 1]?.at ?? happening.at + 21 * DAY;
@@ -86,12 +86,12 @@ class Run {
   /** How many met each cause. */
   readonly #met = new Map<string, number>();
 
-  constructor(world: World, process: () => Subject) {
+  constructor(world: World, process: () => Subject, happenings: readonly Happening[]) {
     this.#world = world;
     this.#process = process;
     this.#subject = process();
     this.#subject.keepOnly(this.#table(), 0);
-    this.#lastBadAt = lastBads(happeningsIn(world));
+    this.#lastBadAt = lastBads(happenings);
   }
 
   #table(): RouteTable {
@@ -103,8 +103,9 @@ class Run {
     if (at - this.#lastLook < SECOND) return;
     this.#lastLook = at;
     const { truth } = this;
+    const world = this.#world;
     const all = this.#subject.look(this.#factsAt(at), at);
-    const { route: left } = routing(this.#world, false);
+    const { route: left } = routing(world, false);
     const hasLeft = this.#left !== null && truth.accepted > 0;
     const isLeft = ({ route, id }: Said) => hasLeft && route === left && id !== 'deliveries-lost';
     const isBeside = (one: Said) => one.route === BESIDE && isTold(one) && one.id !== 'report-mode';
@@ -116,7 +117,7 @@ class Run {
     else if (isFailed !== this.#wasFailed && truth.accepted > 0 && truth.bad >= 3 && !truth.isOld(at)) {
       const nth = truth.outcomes[truth.lastBad]?.fault ?? -1;
       const fault = truth.faults.get(nth);
-      if (!isFailed && wasOutage(truth.rows.get(nth), truth, at, leastAfter(this.#world, nth))) this.#flips.clear();
+      if (!isFailed && wasOutage(truth.rows.get(nth), truth, at, leastAfter(world, nth))) this.#flips.clear();
       else this.#flips.set(fault, (this.#flips.get(fault) ?? 0) + 1);
     }
     const wasFailed = this.#wasFailed;
@@ -126,21 +127,11 @@ class Run {
     for (const { id } of all.filter(isBeside)) fails(`2 no false alarm: ${id} on a route that is well`);
     if (headline.id === 'all-is-well' && truth.refusedSince > 0) fails('1 no false all-clear: nothing taken since');
     const labels = said.filter(({ id }) => id !== 'deliveries-lost').flatMap(({ route }) => route ?? []);
-    const { routes } = routing(this.#world, this.#isAfter);
+    const { routes } = routing(world, this.#isAfter);
     if (labels.some((one) => ![...routes, UNMATCHED].includes(one))) fails('8 a label is a route that is configured');
     for (const { id } of all.filter((one) => isLeft(one) && one.state === 'failed')) this.#checkLeft(id, at, fails);
     for (const { id, message = '' } of said) this.#checkNumbers(id, message, fails);
-    check({
-      world: this.#world,
-      truth,
-      at,
-      headline,
-      said: all,
-      own: said,
-      wasFailed,
-      lastBadAt: this.#lastBadAt,
-      fails,
-    });
+    check({ world, truth, at, headline, said: all, own: said, wasFailed, lastBadAt: this.#lastBadAt, fails });
   }
 
   /** What is left on the route that the senders used before. */

@@ -18,7 +18,8 @@ interface Known {
   /** A stored delivery was sent again, or its sender tried again. */
   readonly isAgain: boolean;
   readonly isBad: boolean;
-  readonly isRefused: boolean;
+  /** It passed what refuses before the app. */
+  readonly isVerified: boolean;
   readonly fault: number | null;
 }
 
@@ -138,7 +139,7 @@ export class Truth {
     row.since = 0;
     // Before it the fault may have been over.
     if (this.goodInRow > 8) this.faults.delete(fault);
-    this.outcomes.push({ startedAt, at, isBad: true, fault, isAgain: true, isRefused: false });
+    this.outcomes.push({ startedAt, at, isBad: true, fault, isAgain: true, isVerified: true });
     this.#addBad(fault, at);
   }
 
@@ -184,7 +185,7 @@ export class Truth {
     if (isStored) this.waiting += fault === null ? -1 : 1;
     if (isStored && fault === null && this.#stored > 0) this.#taken++;
     const isBad = fault !== null;
-    this.outcomes.push({ startedAt, at, isBad, fault, isAgain: isStored && !isBad, isRefused: isBad && !isVerified });
+    this.outcomes.push({ startedAt, at, isBad, fault, isAgain: isStored && !isBad, isVerified });
     this.#meet(outcome, at, needs);
     if (fault === null) {
       this.#lastGood = at;
@@ -253,14 +254,8 @@ export class Truth {
     this.goodInRow = 0;
     this.#run(at);
     this.lastBad = this.outcomes.length - 1;
-    const never = Number.POSITIVE_INFINITY;
-    const known = this.faults.get(fault) ?? {
-      first: this.lastBad,
-      badBefore: this.bad,
-      hasEarlier,
-      third: never,
-      tenth: never,
-    };
+    const never = { third: Number.POSITIVE_INFINITY, tenth: Number.POSITIVE_INFINITY };
+    const known = this.faults.get(fault) ?? { first: this.lastBad, badBefore: this.bad, hasEarlier, ...never };
     this.faults.set(fault, known);
     this.bad++;
     const events = new Set(this.outcomes.slice(known.first).map((one) => (one.isBad ? one.startedAt : 0)));
@@ -370,7 +365,7 @@ export class Truth {
   /** Of how many that came where it strikes the last `bad` bad ones of a fault are: those known since the first of them. */
   since(bad: number, fault: number): number {
     const isOfApp = this.rows.get(fault)?.isOfApp !== false;
-    const all = this.outcomes.filter((one) => !one.isAgain && !(one.isRefused && isOfApp));
+    const all = this.outcomes.filter((one) => !one.isAgain && !(one.isBad && !one.isVerified && isOfApp));
     const first = all.filter((one) => one.fault === fault).at(-bad);
     return all.length - (first === undefined ? 0 : all.indexOf(first));
   }
@@ -378,8 +373,8 @@ export class Truth {
   /** The share of bad ones in the last quarter of an hour, or in the last hundred or ten seconds if those are more, since it began. */
   longShare(now: number): number {
     // What is sent again is not refused once more.
-    const isRefused = this.outcomes[this.lastBad]?.isRefused === true;
-    const since = this.outcomes.slice(this.began).filter((one) => !(isRefused && one.isAgain));
+    const isOfApp = this.outcomes[this.lastBad]?.isVerified === true;
+    const since = this.outcomes.slice(this.began).filter((one) => isOfApp || one.isBad || one.isVerified);
     const end = Math.min(now, (since.at(-1)?.at ?? now) - 10_000 + 15 * MINUTE);
     const from = since.findIndex(({ at }) => end - at < 15 * MINUTE);
     const long = since.slice(Math.min(from < 0 ? since.length : from, Math.max(0, since.length - 100)));

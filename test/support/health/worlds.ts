@@ -28,12 +28,9 @@ export interface FaultKind {
   readonly isProven?: boolean | undefined;
 }
 
-const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind => ({
-  side: 'app',
-  changes,
-  causes,
-  late,
-});
+const app = (causes: readonly string[], changes: Changes, late = 0): FaultKind => {
+  return { side: 'app', changes, causes, late };
+};
 const front = (causes: readonly string[], changes: Changes): FaultKind => ({ side: 'front', changes, causes });
 const proven = (causes: readonly string[], changes: Changes) => ({ ...front(causes, changes), isProven: true });
 const unprovable = (causes: readonly string[], changes: Changes) => ({ ...front(causes, changes), isUnprovable: true });
@@ -43,7 +40,7 @@ const unread = {
   ...{ route: 'unmatched', path: '', method: '', userAgent: '', contentType: '' },
   ...{ signed: false, event: '' },
 } as const;
-const from = (address: string) => ({ client: address, connectionAddress: address });
+const from = (client: string, connectionAddress = client) => ({ client, connectionAddress });
 const noAnswer = (upstreamFailure: RequestRecord['upstreamFailure']) =>
   ({ status: 502, upstreamStatus: 0, upstreamFailure }) as const;
 
@@ -63,10 +60,7 @@ export const FAULTS = {
   'sender leaves': app(['sender-leaves'], { status: 499, reason: 'client_closed', upstreamStatus: 0 }, 5 * SECOND),
   rotated: front(['another-secret'], {}),
   'another version': front(['another-secret'], { contentType: 'application/json; charset=utf-8' }),
-  expired: front(['expired-secret'], {
-    reason: 'expired_secret',
-    hint: hint('expired-secret', 'signed with old', 'old'),
-  }),
+  expired: front(['expired-secret'], { reason: 'expired_secret', hint: hint('expired-secret', 'old', 'old') }),
   'rewritten by a new front': proven(['body-changed'], {
     userAgent: 'axios/1.7.2',
     contentType: 'application/json; charset=utf-8',
@@ -77,11 +71,7 @@ export const FAULTS = {
     hint: hint('trailing-newline', 'the secret was used with a trailing newline'),
   }),
   compressed: proven(['body-compressed'], { hint: hint('body-compressed', 'the body was signed before that') }),
-  hex: front(['signature-form'], {
-    reason: 'malformed_signature',
-    event: '',
-    hint: hint('signature-form', 'hex'),
-  }),
+  hex: front(['signature-form'], { reason: 'malformed_signature', event: '', hint: hint('signature-form', 'hex') }),
   stripped: front(['signature-dropped'], unsigned),
   renamed: front(['signature-dropped'], { ...unsigned, renamedHeader: 'X-Entrupy-Signature' }),
   PUT: front(['other-address'], { reason: 'method_not_allowed', method: 'PUT', status: 405 }),
@@ -141,8 +131,8 @@ export interface World {
   readonly front: boolean;
   /** The senders' connections come through two trusted proxies; a fault of what is not read is the second's. */
   readonly fronts?: boolean;
-  /** Another route, on which the first sender's address, with its look or another one, is well all the time. */
-  readonly beside?: { readonly anHour: number; readonly oneLook: boolean } | null;
+  /** So many an hour of the first sender's address, with its look or another one, are well on another route. */
+  readonly beside?: number;
   /** A sender has another address from the middle on. */
   readonly moves: boolean;
   readonly strangers: StrangerName | 'none';
@@ -186,7 +176,7 @@ const RELOADS = {
 } as const;
 
 export const BESIDE = '/beside';
-const hasBeside = ({ beside, reload }: World) => beside != null && reload === 'none';
+const hasBeside = ({ beside, reload }: World) => beside !== undefined && beside > 0 && reload === 'none';
 
 /** The routes, and where deliveries come. `unmatched` rejects, but where they come, or came, there. */
 export function routing(world: World, isAfter: boolean) {
@@ -221,10 +211,7 @@ const anyWorld: fc.Arbitrary<World> = fc.record({
   oneLook: fc.boolean(),
   front: fc.boolean(),
   fronts: rarely(6),
-  beside: fc.oneof(
-    { weight: 4, arbitrary: fc.constant(null) },
-    { weight: 1, arbitrary: fc.record({ anHour: fc.constantFrom(...PACES), oneLook: fc.boolean() }) },
-  ),
+  beside: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.constantFrom(...PACES)),
   moves: rarely(3),
   strangers: fc.oneof(fc.constant('none' as const), fc.constantFrom(...names(STRANGERS))),
   crowd: fc.constantFrom(0.1, 1, 10),
@@ -260,8 +247,8 @@ const POISONED = { ...STORED, duplicates: false, anHour: 4, deliveries: 100, rhy
 const STOPS = { ...ALONE, anHour: 4, deliveries: 300, rhythm: 'even' } as const;
 const AT_NIGHT = { ...ALONE, strangers: 'unsigned POSTs', crowd: 0.1, atNight: true, front: false } as const;
 
-const FRONTS = { ...FRESH, front: false, fronts: true, beside: null } as const;
-const TWO = { ...FRESH, deliveries: 100, beside: { anHour: 60, oneLook: true } } as const;
+const FRONTS = { ...FRESH, front: false, fronts: true, beside: 0 } as const;
+const TWO = { ...FRESH, deliveries: 100, oneLook: true, beside: 60 } as const;
 const SCANNED = { ...FRESH, front: true, strangers: 'scans', crowd: 0.05 } as const;
 
 const RARE: Readonly<Record<string, Rare>> = {
@@ -297,11 +284,7 @@ const RARE: Readonly<Record<string, Rare>> = {
   'large heads at the start, through one of two fronts': rare(FRONTS, ['large head'], [0, 0.1, 1]),
   'a full door at the start, before one of two fronts': rare(FRONTS, ['door'], [0, 0.1, 1]),
   'a slow route fails beside a quick one of its sender': rare({ ...TWO, anHour: 4 }, [], [0.3, 0.7, 1]),
-  'and all night long, while the other one goes on': rare(
-    { ...TWO, anHour: 12, rhythm: 'nights' },
-    [500],
-    [0.1, 0.9, 1],
-  ),
+  'and all night, while that goes on': rare({ ...TWO, anHour: 12, rhythm: 'nights' }, [500], [0.1, 0.9, 1]),
   'a moment at a high pace': rare({ anHour: 36_000, deliveries: 400 }, [], [0.4, 0.01, 1]),
 };
 
@@ -363,29 +346,13 @@ export function happeningsIn(world: World): readonly Happening[] {
   const end = times.at(-1) ?? START;
   const bad = badOnes(world, times.length, random);
   const reloadAt = reloadIn(world, end);
-  const looks = Array.from({ length: world.senders }, (_, nth) => lookOf(world.oneLook ? 0 : nth));
   for (const [nth, at] of times.entries()) {
     const who = Math.floor(random() * world.senders);
-    const { address, connection } = placeIn(world, who, nth > times.length / 2, bad[nth] ?? null, random);
-    const { userAgent, contentType } = looks[who] ?? lookOf(0);
+    const fault = bad[nth] ?? null;
+    const place = placeIn(world, who, nth > times.length / 2, fault, random);
     const { route, path } = routing(world, at > reloadAt);
-    const sender = {
-      userAgent,
-      contentType,
-      client: address,
-      connectionAddress: connection,
-      route,
-      path,
-      startedAt: at,
-    };
-    const look = `${userAgent} ${contentType}`;
-    all.push(
-      ...delivery(
-        world,
-        { at, sender, look, address, connection, fault: bad[nth] ?? null, end: endOf(world, times, nth) },
-        random,
-      ),
-    );
+    const sender = { ...lookOf(world.oneLook ? 0 : who), ...place, route, path, startedAt: at };
+    all.push(...delivery(world, { at, sender, fault, end: endOf(world, times, nth) }, random));
   }
   all.push(...strangersIn(world, times, random));
   if (world.probes)
@@ -401,7 +368,7 @@ function placeIn(world: World, who: number, isLate: boolean, fault: number | nul
   const client = world.front ? '192.0.2.1' : `198.51.100.${who + (world.moves && isLate ? 100 : 1)}`;
   const isOfHead = isUnread(world, fault);
   const connection = hasFronts(world) ? `192.0.2.${isOfHead || random() < 0.5 ? 3 : 2}` : client;
-  return { address: isOfHead ? connection : client, connection };
+  return from(isOfHead ? connection : client, connection);
 }
 
 const hasFronts = ({ front, fronts, reload }: World) => fronts === true && !front && reload === 'none';
@@ -414,12 +381,11 @@ function isUnread({ faults }: World, fault: number | null): boolean {
 
 /** What was not read counts where its address sent the last one, so there the other route has an address of its own. */
 function* besideIn(world: World, end: number): Iterable<Happening> {
-  const { anHour = 0, oneLook = true } = world.beside ?? {};
   const isApart = !hasFronts(world) && world.faults.some((_, nth) => isUnread(world, nth));
   const client = isApart ? '198.51.100.50' : world.front ? '192.0.2.1' : '198.51.100.1';
-  const address = hasFronts(world) ? { client, connectionAddress: '192.0.2.2' } : from(client);
-  const sender = { ...lookOf(oneLook ? 0 : 3), ...address, route: BESIDE, path: BESIDE, upstreamMs: 20 };
-  const pause = Math.max(HOUR / anHour, (end - START) / 500);
+  const address = from(client, hasFronts(world) ? '192.0.2.2' : client);
+  const sender = { ...lookOf(world.oneLook ? 0 : 3), ...address, route: BESIDE, path: BESIDE, upstreamMs: 20 };
+  const pause = Math.max(HOUR / (world.beside ?? 1), (end - START) / 500);
   for (let at = START + pause / 2; at < end; at += pause)
     yield { at, kind: 'request', record: accepted({ ...sender, startedAt: at }), outcome: null };
 }
@@ -477,23 +443,26 @@ function endOf({ faults }: World, times: readonly number[], nth: number): number
   return Math.max(times[Math.min(times.length - 1, Math.ceil(last))] ?? 0, times[nth] ?? 0);
 }
 
+type Place = 'client' | 'connectionAddress' | 'route' | 'path';
+type Sender = Pick<RequestRecord, 'userAgent' | 'contentType' | 'startedAt' | Place>;
 interface Coming {
   readonly at: number;
-  readonly sender: Changes;
-  readonly look: string;
-  readonly address: string;
-  readonly connection: string;
+  readonly sender: Sender;
   readonly fault: number | null;
   /** When the fault ends. */
   readonly end: number;
 }
 
+const knownOf = ({ userAgent, contentType, client, connectionAddress, startedAt }: Sender) => ({
+  ...{ look: `${userAgent} ${contentType}`, address: client, connection: connectionAddress },
+  ...{ isStored: false, startedAt },
+});
+
 function delivery(world: World, coming: Coming, random: () => number): Happening[] {
-  const { at, sender, look, address, connection, fault, end } = coming;
-  const known = { look, address, connection, isStored: false, startedAt: at };
+  const { at, sender, fault, end } = coming;
   if (fault === null) {
     const record = accepted({ ...sender, upstreamMs: 20 });
-    const good: Happening = { at, kind: 'request', record, outcome: { ...known, fault, isVerified: true } };
+    const good: Happening = { at, kind: 'request', record, outcome: { ...knownOf(sender), fault, isVerified: true } };
     if (world.onlyTwins === true && at === end) return [twinOf(sender, at)];
     return world.duplicates && random() < 0.2 ? [good, twinOf(sender, at + 1)] : [good];
   }
@@ -516,16 +485,16 @@ type Stored = Coming & {
 
 /** Of several routes a mistyped path is nearest to that of its own. */
 const mistyped = ({ reload }: World, { sender }: Coming, { reason }: Changes): Changes =>
-  reason === 'route_rejected' && reload === 'route' ? { path: sender.path?.replace('o', '') ?? '' } : {};
+  reason === 'route_rejected' && reload === 'route' ? { path: sender.path.replace('o', '') } : {};
 
 function badDelivery(world: World, coming: Coming & { readonly fault: number }, random: () => number): Happening[] {
-  const { at, sender, look, address, connection, fault } = coming;
-  const known = { look, address, connection, isStored: false, startedAt: at };
+  const { at, sender, fault } = coming;
+  const known = knownOf(sender);
   const { side, changes, late = 0, isUnprovable, isProven }: FaultKind = FAULTS[world.faults[fault]?.kind ?? 500];
   if (side === 'door') {
     const { hint } = changes;
     const outcome = { ...known, fault, isVerified: false, isFull: hint === undefined };
-    return [{ at, kind: 'turned away', address, outcome, ...(hint ? { hint } : {}) }];
+    return [{ at, kind: 'turned away', address: sender.client, outcome, ...(hint ? { hint } : {}) }];
   }
   if (side === 'front') {
     const hasChanged = world.faults[fault]?.kind === 'another version';
