@@ -213,6 +213,8 @@ test('what was lost is told for a day, with its number or that this is not known
 const noAnswer = (upstreamFailure: 'connect' | 'timeout') =>
   accepted({ status: 502, upstreamStatus: 0, upstreamFailure });
 const down = accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' });
+const fails = accepted({ status: 500, upstreamStatus: 500 });
+const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
 
 test('an app that accepts no connections is told once, on the route whose deliveries fail', () => {
   const upstream = { url: 'http://app', reachable: false, error: 'ECONNREFUSED', certificate: null } as const;
@@ -350,7 +352,6 @@ test('of a route that a reload has removed only its losses are told, with its pa
   };
   expect(after(accepted())).toEqual([['nothing-proven', null, 'a reload has removed']]);
   expect(after()).toEqual([['nothing-proven', null, 'no delivery since the start']]);
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   expect(after(fails, ...Array(5).fill(accepted({ upstreamMs: 9000 })))).toEqual([
     ['deliveries-lost', '/notify', undefined],
   ]);
@@ -605,7 +606,6 @@ test('what was lost since no secret is live follows from why none is', () => {
 });
 
 test('unsigned POSTs elsewhere are a warning only where deliveries are to come on no other path, however many', () => {
-  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
   const scans = times(5, refused({ ...bare, route: 'unmatched', path: '/.env' }));
   const said = (...all: readonly Route[]) => {
     const routes = all.map(({ path, action }) => ({ ...NOTIFY, path, action }));
@@ -635,14 +635,13 @@ test('what came on routes that reloads have removed is kept for a day', () => {
 const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress: '192.0.2.44' } as const;
 
 test('a signature under another name is told as dropped: of strangers as a claim, and in the log line of each', () => {
-  const unsigned = { reason: 'missing_signature', signed: false, event: '' } as const;
-  const named = refused({ ...stranger, ...unsigned, renamedHeader: 'X-Entrupy-Signature' });
+  const named = refused({ ...stranger, ...bare, renamedHeader: 'X-Entrupy-Signature' });
   const renamed = headOf(judgedAfter([accepted(), ...times(3, named)]));
   expect(renamed.slice(0, 2)).toEqual(['warning', 'signature-dropped']);
   expect(renamed[2]).toMatch(
     /^3 requests .* came in X-Entrupy-Signature, so something in front .* Nothing proves that a/,
   );
-  const line = (renamedHeader: string | null) => new Ledger().record(refused({ ...unsigned, renamedHeader }), 0);
+  const line = (renamedHeader: string | null) => new Ledger().record(refused({ ...bare, renamedHeader }), 0);
   expect([line('X-Entrupy-Signature'), line(null)]).toEqual(['signature-dropped', 'no-signature']);
 });
 
@@ -656,7 +655,7 @@ test('what a front writes before a request is a loss where deliveries come from,
   };
   // Another protocol may be a stranger's, too; some from where nothing but deliveries came are a warning.
   for (const other of ['\x16\x03\x01', 'PRI * HTTP/2.0\r\n\r\nSM']) {
-    const scan = refused({ reason: 'missing_signature', signed: false, event: '', client: '198.51.100.3' });
+    const scan = refused({ ...bare, client: '198.51.100.3' });
     const hint = preambleHint(Buffer.from(other, 'latin1'));
     expect(told(hint, '192.0.2.7', 3)).toEqual(['gate-rule', 0]);
     expect(told(hint, '192.0.2.7', 3, scan)).toEqual(['nothing-proven', 0]);
@@ -708,7 +707,7 @@ test('an app that answers what its senders left is slow', () => {
 
 test('a probe that the app did not take stays told beside what is wrong, until it takes one', () => {
   const probe = (upstreamStatus: number) => accepted({ decision: 'probe', fate: 'none', upstreamStatus });
-  const unsigned = refused({ reason: 'missing_signature', signed: false, event: '', ...stranger });
+  const unsigned = refused({ ...bare, ...stranger });
   const said = (...came: readonly RequestRecord[]) =>
     judgedAfter([...came, ...times(3, unsigned)]).advice.map(({ state, id }) => `${state} ${id}`);
   expect(said(probe(500))).toEqual(['warning no-signature', 'note app-fails']);
@@ -740,7 +739,6 @@ test('what went to the app without once stays told for a quarter of an hour afte
 });
 
 test('of two causes each is failed by its own share, or both by the one that they have together', () => {
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   const said = (...came: Parameters<typeof judgedAfter>[0]) =>
     judgedAfter(came).advice.flatMap(({ id, state }) => (id === 'deliveries-lost' ? [] : `${state} ${id}`));
   const some = (...bad: readonly RequestRecord[]) =>
@@ -859,7 +857,6 @@ test('a route becomes red no more once each delivery that failed there was taken
 
 test('a cause beside an older one is judged since its own first, also where a good one was on its way then', () => {
   const drops = times(20, refused({ reason: 'missing_signature', signed: false }), 1, ...times(39, accepted(), 1));
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   const first = { ...fails, startedAt: performance.now() + 800_000 - 1500 };
   const came = [...drops, first, 1, ...times(9, accepted(), 1, accepted(), 1, fails, 1)];
   expect(headOf(judgedAfter(came)).slice(0, 2)).toEqual(['failed', 'app-fails']);
@@ -869,7 +866,6 @@ test('a cause beside an older one is judged since its own first, also where a go
 });
 
 test('what other processes took ends a row, too, and the last that is lost is one of those that are', () => {
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   const [one, other] = ['one', 'other'].map((event) => ({ ...fails, event }));
   const twins = ['one', 'other'].map((event) => accepted({ event, decision: 'duplicate', upstreamStatus: 0 }));
   const said = (...later: readonly Coming[]) =>
@@ -904,7 +900,7 @@ test('of what report mode lets pass it is said what the app did with it, and not
     ['warning', 'another-secret', expect.stringMatching(/^2 requests .* would be refused/)],
     ['warning', 'app-fails', untaken],
   ]);
-  const unsigned = { reason: 'missing_signature', signed: false, event: '', ...stranger } as const;
+  const unsigned = { ...bare, ...stranger } as const;
   const lost = passed({ ...unsigned, status: 502, upstreamFailure: 'connect', userAgent: PROBE_AGENT });
   expect(told(lost).filter(([state]) => state === 'note')).toEqual([
     ['note', 'no-signature', expect.stringMatching(/^1 request .* would be refused \(report mode forwarded them\)/)],
@@ -932,7 +928,7 @@ test('nothing follows from a secret’s problem that began before it, or on a ro
 });
 
 test('deliveries have stopped only where their pauses of a day are known: a first quiet night warns of nothing', () => {
-  const unsigned = refused({ reason: 'missing_signature', signed: false, event: '', userAgent: 'curl/8' });
+  const unsigned = refused({ ...bare, userAgent: 'curl/8' });
   const said = (hours: number, after: readonly Coming[], pause = 900, ...beside: readonly Coming[]) =>
     judgedAfter([...times((hours * 3600) / pause + 1, accepted(), ...beside, pause), ...after]).advice.map(
       ({ state, id, message }) => `${state} ${id} ${message.split('longer than ever').length - 1}`,
@@ -954,7 +950,6 @@ test('deliveries have stopped only where their pauses of a day are known: a firs
 });
 
 test('a route is red no longer than one that still fails as often would take so many in a row by chance', () => {
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   const said = (bad: number, good: number, seconds = 61) =>
     headOf(judgedAfter([...times(bad, fails), 12, 'look', ...times(good, accepted()), seconds - 12]))[0];
   expect([said(1, 1, 13), said(1, 2, 13)]).toEqual(['failed', 'warning']);
@@ -975,13 +970,11 @@ test('an outage that ended is red until as many good ones came as were lost, and
     ]).advice;
     return `${state}${/ [^.]* is [^.]*over[^.]*/.exec(message)?.[0]}`;
   };
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   expect(said(fails, 0)).toMatch(/^failed This is a warning after 9, and over after 11 in a row/);
   expect(said(fails, 3)).toMatch(/^failed Since .* the app took 3; this is a warning after 9, and over after 11 in/);
   expect(said(fails, 4)).toMatch(/^warning Since the last that failed the app took 4; this is over after 11 in a row/);
   expect([said(fails, 3, 3), said(fails, 4, 3)].map((text) => text.slice(0, 7))).toEqual(['failed ', 'warning']);
   // Where it refused connections, that it accepts them again is evidence, too.
-  const down = accepted({ status: 502, upstreamStatus: 0, upstreamFailure: 'connect', upstreamError: 'ECONNREFUSED' });
   expect([said(down, 2, 8), said(down, 3, 8)].map((text) => text.slice(0, 7))).toEqual(['failed ', 'warning']);
   // With a good one between bad ones it is a share.
   expect(headOf(judgedAfter([...at(3, fails), accepted(), ...at(2, fails), ...at(5, accepted())]))[0]).toBe('failed');
@@ -1026,7 +1019,6 @@ test('what was refused is red no more once a reload may have ended it, until one
 });
 
 test('on a route that only reports, requests without a signature are a warning while nothing was verified', () => {
-  const bare = { reason: 'missing_signature', signed: false, event: '' } as const;
   const unsigned = refused({ decision: 'reported', status: 200, upstreamStatus: 200, ...bare });
   const said = (...before: readonly RequestRecord[]) =>
     judgedAfter([...before, ...times(3, unsigned)], { routes: [{ ...NOTIFY, mode: 'report' }] }).advice.find(
@@ -1108,7 +1100,7 @@ test('what has only the look of deliveries, or only their address that others sh
   expect(told(large, {}, 15)).toEqual(['warning', 'large-head']);
   expect(told(large, {}, 40)).toEqual(['failed', 'large-head']);
   expect(headOf(judgedAfter(times(3, unread)))[0]).toBe('warning'); // before the first, too
-  const stripped = refused({ reason: 'missing_signature', signed: false, event: '' });
+  const stripped = refused(bare);
   expect(judgedAfter([accepted(), stripped, unread]).lost.refused).toBe(2); // a delivery, and no others' request
 });
 
@@ -1145,7 +1137,6 @@ test('of two causes the one that keeps the app from taking any now is told first
 test('what is failed by itself makes a cause no worse that strikes a few of its route', () => {
   const turnedAway = { at: NOW, kind: 'full', why: 'maxBytes', before: 0 } as const;
   const full = { ...DEFERRED, waiting: 0, state: 'full', problem: 'maxBytes', turnedAway } as const;
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   const { advice } = judgedAfter([...times(30, accepted()), fails, 12], { deferred: full });
   const shown = advice.map(({ id, state }) => `${id} ${state}`);
   expect(shown).toEqual(['store-full failed', 'app-fails warning']);
@@ -1175,7 +1166,6 @@ test('a store with little room is told before the first that does not fit, and w
 });
 
 test('while nothing comes, no route becomes worse', () => {
-  const fails = accepted({ status: 500, upstreamStatus: 500 });
   const good = times(2, accepted(), 0.5);
   const before = [accepted(), 1, fails, 0.5, ...times(75, accepted(), 0.5)];
   const came = [...before, ...times(8, ...good, fails, 0.5), 12, 'look'] as const;
@@ -1183,7 +1173,7 @@ test('while nothing comes, no route becomes worse', () => {
 });
 
 test('what report mode lets pass is told also where deliveries elsewhere have stopped', () => {
-  const unsigned = { reason: 'missing_signature', signed: false, event: '', userAgent: 'x/1' } as const;
+  const unsigned = { ...bare, userAgent: 'x/1' } as const;
   const trial = { ...stranger, ...unsigned, route: '/trial', path: '/trial', status: 200, upstreamStatus: 200 };
   const suspects = times(4, refused({ ...unsigned, contentType: 'text/plain' }), 10);
   const reported = times(3, refused({ ...trial, decision: 'reported' }), 10);
