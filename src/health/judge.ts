@@ -90,23 +90,20 @@ function toAdvice(one: Finding, follows: readonly Finding[] = []): Advice {
 
 /** Nothing is known to be wrong. It is well only if what proves it is younger than what could speak against it. */
 function allIsWell(input: Input): Finding {
-  const { ledger } = input;
-  const { lastTaken, refusedSince, failedProbe: probe } = ledger;
+  const { lastTaken, refusedSince, failedProbe: probe, routes } = input.ledger;
   const isNever = Number.isNaN(lastTaken);
   const waiting = waitingText(input);
-  const refused = count(refusedSince, 'request was', 'requests were');
   const taken = isNever
     ? `the app has taken no delivery ${sinceStart(input)}`
     : `the app took the last delivery ${since(input, lastTaken)}`;
   const doubts = [
-    !isNever && ledger.routes.every(([, { good }]) => good === 0) && ', on a route that a reload has removed since',
+    !isNever && routes.every(([, { good }]) => good === 0) && ', on a route that a reload has removed since',
     refusedSince > 0 &&
-      `; since it took a fresh one, ${refused} refused: perhaps deliveries of a sender that has changed`,
+      `; since it took a fresh one, ${count(refusedSince, 'request was', 'requests were')} refused: perhaps deliveries of a sender that has changed`,
     waiting !== '' && `; ${waiting}`,
   ];
   const doubt = doubts.find((one) => one !== false);
-  const nothing = probe === null ? 'Nothing' : 'The app did not take the last probe. Nothing else';
-  const why = `${nothing} is known to be wrong, but this is not proven: ${taken}${isNever ? '' : (doubt ?? '')}.`;
+  const why = `${probe === null ? 'Nothing' : 'The app did not take the last probe. Nothing else'} is known to be wrong, but this is not proven: ${taken}${isNever ? '' : (doubt ?? '')}.`;
   if (isNever || doubt !== undefined || probe !== null) return finding('ok', 'nothing-proven', why);
   return finding('ok', 'all-is-well', `All is well: ${taken}, and ${lastDay(input)} none is known to be lost.`);
 }

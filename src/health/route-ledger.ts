@@ -55,7 +55,8 @@ const newCause = (diagnosis: Diagnosis, record: Detail, goodBefore: number, know
   /** Good ones in a row: before the last bad one, and after it. */
   between: 0,
   since: 0,
-  /** The state that was given last. */
+  /** Its freshness, and the state that was given last: those of the one in whose place it is, too. */
+  freshAt: knownAt,
   isFailed: false,
 });
 export type Cause = ReturnType<typeof newCause>;
@@ -66,8 +67,11 @@ function rowOf({ between, times }: Cause, odds: number): number {
   return Math.max(LEAST_GOOD, Math.ceil(-Math.log(odds) / Math.log(good)));
 }
 
+/** True if none before, among or after them was taken. */
+const isOnly = ({ goodBefore, between, since }: Cause) => Number.isNaN(goodBefore) && between + since === 0;
+
 /** True while its first one is too fresh to judge. */
-export const isFresh = ({ knownAt }: Cause, now: number): boolean => now - knownAt < SETTLE_MS;
+export const isFresh = ({ freshAt }: Cause, now: number): boolean => now - freshAt < SETTLE_MS;
 
 /** True once, after an unbroken row, as many good ones came, or four, which come in one of 45 where a third is bad. */
 export function hasRecovered({ times, between, since, lastAt }: Cause, now: number, good?: number): boolean {
@@ -181,8 +185,8 @@ export class RouteLedger {
     const begin = () => newCause(diagnosis, record, this.lastGood, now);
     const isLate = now < this.lastTry || now < this.lastGood; // others came since: a loss, and no try
     const cause = isLate ? begin() : entryOf(this.#causes, diagnosis, begin);
-    if (!isLate) this.#try(cause, isKnown, now);
     detailOf(record, cause.detail);
+    if (!isLate) this.#try(cause, isKnown, now);
     if (event !== '') this.untaken.set(copied(event), { loss, cause, at: now, startedAt, within });
     dropOldest(this.untaken, MOST_UNTAKEN);
     if (loss === null) return;
@@ -258,16 +262,28 @@ export class RouteLedger {
     met.between += met.since;
     met.since = 0;
     met.lastAt = now;
+    this.#replaceBy(met);
+  }
+
+  /** A cause is over once others that strike there began after its last: a few, or one that an app accepted again. */
+  #replaceBy(others: Cause): void {
+    const { upstreamStatus, upstreamFailure } = others.detail;
+    const isAccepted = upstreamStatus > 0 || (upstreamFailure ?? 'connect') !== 'connect';
+    for (const [diagnosis, one] of this.#causes) {
+      const isEnd = others.times >= FEW || (isAccepted && one.detail.upstreamFailure === 'connect');
+      if (!isEnd || others.isRefusal !== one.isRefusal || others.began <= one.lastAt) continue;
+      this.#causes.delete(diagnosis);
+      others.isFailed ||= one.isFailed && one.since < FEW;
+      if (isOnly(one)) others.freshAt = one.freshAt;
+    }
   }
 
   /** Those that are told, the commonest of the last first. Each judgement asks once: `failed` is left later than reached. */
   judgeCauses(now: number): readonly Cause[] {
-    const all = [...this.causes(now).values()];
     const last = this.#met(0, 0, MANY, now, true);
-    const timesOf = (cause: Cause) => last.get(cause) ?? 0;
-    const shown = all
-      .filter((cause) => cause.times > 0 && !isReplaced(cause, all))
-      .sort((cause, other) => timesOf(other) - timesOf(cause) || other.lastAt - cause.lastAt);
+    const shown = [...this.causes(now).values()]
+      .filter((cause) => cause.times > 0)
+      .sort((cause, other) => (last.get(other) ?? 0) - (last.get(cause) ?? 0) || other.lastAt - cause.lastAt);
     // None becomes failed once each of its failures was taken later.
     const live = shown.filter((cause) => !hasCalmed(cause, now) && (cause.isFailed || cause.open > 0));
     const settled = live.filter((cause) => !isFresh(cause, now));
@@ -278,7 +294,7 @@ export class RouteLedger {
     // A fresh one fails only in a row that no other has made failed; else several may strike a fifth together.
     const reached =
       [alone, row, this.#isReached(settled, now) ? settled : []].find((causes) => causes.length > 0) ?? [];
-    for (const cause of all) {
+    for (const cause of this.#causes.values()) {
       const stays = cause.isFailed && mayFail(cause) && this.#share([cause], QUARTER, MORE, now) >= LEFT;
       cause.isFailed = live.includes(cause) && (reached.includes(cause) || stays);
     }
@@ -286,8 +302,6 @@ export class RouteLedger {
   }
 
   #isReached(causes: readonly Cause[], now: number): boolean {
-    // The only ones so far.
-    const isOnly = ({ goodBefore, between, since }: Cause) => Number.isNaN(goodBefore) && between + since === 0;
     if (causes.length > 0 && causes.every(isOnly)) return true;
     // At the last outcome: while nothing comes, no route becomes worse. Much later the last few count, too.
     const reaches = (span: number) => this.#share(causes, span, MANY, this.lastTry) >= REACHED;
@@ -306,8 +320,7 @@ export class RouteLedger {
   /** How many tries met what since `from`, in the last `span` up to a time, but at least of so many. */
   #met(from: number, span: number, least: number, at: number, isFront: boolean): ReadonlyMap<Cause | null, number> {
     const timesBy = new Map<Cause | null, number>();
-    let all = 0;
-    let last = Number.NaN;
+    let [all, last] = [0, Number.NaN];
     for (const { at: begun, met, times } of this.#counts.toReversed()) {
       if (begun !== last && (begun < from || (all >= least && begun <= at - span))) break;
       last = begun;
@@ -317,11 +330,4 @@ export class RouteLedger {
     }
     return timesBy;
   }
-}
-
-/** Others that strike where it does began after its last: a few, or one that an app accepted after it was down. */
-function isReplaced({ detail, lastAt, isRefusal }: Cause, causes: readonly Cause[]): boolean {
-  const isEnd = ({ times, detail: { upstreamStatus: status, upstreamFailure: failure } }: Cause) =>
-    times >= FEW || (detail.upstreamFailure === 'connect' && (status > 0 || (failure ?? 'connect') !== 'connect'));
-  return causes.some((cause) => cause.isRefusal === isRefusal && cause.began > lastAt && isEnd(cause));
 }

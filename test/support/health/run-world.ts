@@ -349,10 +349,9 @@ function shareOf(truth: Truth, { first }: OfFault, fault: number, now: number): 
 }
 
 function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfFault, fault: number): void {
-  const { outcomes, bad, lastBad } = truth;
+  const { outcomes, lastBad } = truth;
   if (truth.badRun >= 2 && at >= truth.secondOfRun + 15 * SECOND) fails('1 no false all-clear: two in a row');
-  const isOnly = bad === outcomes.length && !truth.hasUnknowable;
-  if (isOnly && at >= (outcomes[0]?.at ?? 0) + 15 * SECOND) fails('1 no false all-clear: the only ones so far');
+  if (areOnly(truth, at, 15 * SECOND)) fails('1 no false all-clear: the only ones so far');
   const isOn = at <= (lastBadAt.get(fault) ?? 0) || lastBad === outcomes.length - 1;
   // Of what is sent again two speak for themselves alone, and three others make it failed.
   const areFew = outcomes[lastBad]?.isAgain === true && truth.waiting < 5;
@@ -368,6 +367,10 @@ function checkMissed({ world, truth, at, lastBadAt, fails }: Checked, known: OfF
     fails('4 steady: stays failed');
 }
 
+/** True if none was taken so far, since so long. */
+const areOnly = ({ bad, outcomes, hasUnknowable }: Truth, at: number, span: number) =>
+  bad === outcomes.length && !hasUnknowable && at >= (outcomes[0]?.at ?? 0) + span;
+
 /** What must not be failed, or no more. */
 function checkCalm({ world, truth, at, own, wasFailed, fails }: Checked, known: OfFault): void {
   const { outcomes } = truth;
@@ -380,7 +383,8 @@ function checkCalm({ world, truth, at, own, wasFailed, fails }: Checked, known: 
     const rows = rowsOf(world, truth, id);
     const isFresh = rows.length > 0 && !truth.hasUnknowable && rows.every(({ firstAt }) => at - firstAt < 10 * SECOND);
     const isInRow = truth.badRun >= 2 && at >= truth.secondOfRun + 10 * SECOND;
-    if (isFresh && !isInRow && !wasFailed) fails(`4 steady: ${id} failed at its first ones`);
+    if (isFresh && !isInRow && !wasFailed && !areOnly(truth, at, 10 * SECOND))
+      fails(`4 steady: ${id} failed at its first ones`);
     const isEnd = (row: Row) => hasEnded(row, world, at) || (rows.length === 1 && wasOutage(row, truth, at - MINUTE));
     if (rows.length > 0 && rows.every(isEnd)) fails(`6 it ends: ${id}, after good ones`);
     const isAlone = [...truth.rows.values()].every((row) => rows.includes(row) || isEnd(row));

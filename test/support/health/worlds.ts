@@ -244,6 +244,8 @@ const FAST = { anHour: 360_000, strangers: 'none' } as const;
 const AT_A_TIME = { ...ALONE, anHour: 3600, deliveries: 900 } as const;
 const HANGS_ON = { ...FRESH, anHour: 3600, deliveries: 160, reload: 'path' } as const;
 const POISONED = { ...STORED, duplicates: false, anHour: 4, deliveries: 100, rhythm: 'even' } as const;
+const REFUSES = { ...FRESH, anHour: 4, deliveries: 60 } as const;
+const RESTARTS = { ...ALONE, anHour: 4, restart: true } as const;
 const STOPS = { ...ALONE, anHour: 4, deliveries: 300, rhythm: 'even' } as const;
 const AT_NIGHT = { ...ALONE, strangers: 'unsigned POSTs', crowd: 0.1, atNight: true, front: false } as const;
 
@@ -274,6 +276,13 @@ const RARE: Readonly<Record<string, Rare>> = {
   'few hang, then all is quiet': rare({ ...FAST, redeliver: true }, ['hang'], [0.1, 0.03, 0.1], [0.4, 0.1, 0.02]),
   'strangers in the second night': rare({ ...AT_NIGHT, anHour: 4, deliveries: 160, rhythm: 'nights' }, []),
   'an app that is down, and then answers with errors': rare(ALONE, ['down'], [0.2, 0.3, 1], [0.5, 0.5, 1]),
+  'an app that is down, then refuses, and then takes all': rare(
+    REFUSES,
+    ['down', 404],
+    [0.25, 0.02, 1],
+    [0.27, 0.1, 1],
+  ),
+  'an app that is down at a restart, and then refuses': rare(RESTARTS, ['down', 404], [0.2, 0.12, 1], [0.32, 0.68, 1]),
   'an app that restarts beside few failures': rare(AT_A_TIME, [404, 'down'], [0.02, 0.98, 0.1], [0.5, 0.01, 1]),
   'poison at a slow pace': rare(POISONED, ['poison'], [0.2, 0.02, 1]),
   'only twins after it': rare({ ...ALONE, onlyTwins: true, anHour: 60, deliveries: 160 }, ['rotated'], [0.2, 0.1, 1]),

@@ -634,6 +634,12 @@ test('what came on routes that reloads have removed is kept for a day', () => {
 
 const stranger = { userAgent: 'axios/1', client: '192.0.2.44', connectionAddress: '192.0.2.44' } as const;
 
+test('what is a loss and what may be one are one item where their route and cause are one', () => {
+  const { advice } = judgedAfter([accepted(), ...times(3, refused()), ...times(3, refused(stranger)), 12]);
+  const message = expect.stringMatching(/^The last 3 deliveries to .* Nothing proves that a/);
+  expect(advice).toEqual([expect.objectContaining({ state: 'failed', id: 'another-secret', message })]);
+});
+
 test('a signature under another name is told as dropped: of strangers as a claim, and in the log line of each', () => {
   const named = refused({ ...stranger, ...bare, renamedHeader: 'X-Entrupy-Signature' });
   const renamed = headOf(judgedAfter([accepted(), ...times(3, named)]));
@@ -755,6 +761,7 @@ test('of two causes each is failed by its own share, or both by the one that the
   const busy = accepted({ status: 429, upstreamStatus: 429 });
   const both = times(4, fails, 1, fails, 1, busy, 1);
   expect(said(accepted(), ...both, 12)).toEqual(['failed app-fails', 'failed app-busy']); // the commonest first
+  expect(said(accepted(), ...times(3, fails, 1, busy, 1), 12)).toEqual(['failed app-busy', 'failed app-fails']); // or last
   const restarts = [...some(fails), ...times(3, down)];
   expect([said(accepted(), ...restarts), judgedAfter(restarts).isFresh]).toEqual([['warning app-down'], true]);
   const rest = Array(4)
@@ -960,6 +967,10 @@ test('a route is red no longer than one that still fails as often would take so 
     expect([said(bad, good - 1), said(bad, good, 59), said(bad, good)]).toEqual(['failed', 'failed', 'warning']);
   const slow = [...times(8, ...times(7, accepted(), 300), fails, 300, 'look'), ...times(22, accepted(), 300)];
   expect(headOf(judgedAfter([...times(3, fails, 300, 'look'), ...slow]))[0]).toBe('failed');
+  const seldom = (bad: number, good: number) => times(bad, ...times(good, accepted(), 20), fails, 20, 'look');
+  const ever = [...seldom(30, 1), ...seldom(10, 8), ...seldom(20, 14)];
+  const last = [ever, [...ever, ...seldom(6, 29)]].map((came) => headOf(judgedAfter(came))[0]);
+  expect(last).toEqual(['failed', 'warning']); // below a twentieth, though each row was too short to end it
 });
 
 test('an outage that ended is red until as many good ones came as were lost, and says so before the first', () => {
@@ -973,7 +984,8 @@ test('an outage that ended is red until as many good ones came as were lost, and
   expect(said(fails, 0)).toMatch(/^failed This is a warning after 9, and over after 11 in a row/);
   expect(said(fails, 3)).toMatch(/^failed Since .* the app took 3; this is a warning after 9, and over after 11 in/);
   expect(said(fails, 4)).toMatch(/^warning Since the last that failed the app took 4; this is over after 11 in a row/);
-  expect([said(fails, 3, 3), said(fails, 4, 3)].map((text) => text.slice(0, 7))).toEqual(['failed ', 'warning']);
+  const states = [said(fails, 3, 3), said(fails, 4, 3), said(fails, 5, 6)].map((text) => text.slice(0, 7));
+  expect(states).toEqual(['failed ', 'warning', 'failed ']);
   // Where it refused connections, that it accepts them again is evidence, too.
   expect([said(down, 2, 8), said(down, 3, 8)].map((text) => text.slice(0, 7))).toEqual(['failed ', 'warning']);
   // With a good one between bad ones it is a share.
