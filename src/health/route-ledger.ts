@@ -55,7 +55,8 @@ const newCause = (diagnosis: Diagnosis, record: Detail, goodBefore: number, know
   /** Good ones in a row: before the last bad one, and after it. */
   between: 0,
   since: 0,
-  /** Its freshness, and the state that was given last: those of the one in whose place it is, too. */
+  /** Others are in its place. Its freshness and the state that was given last are those of the one in whose place it is, too. */
+  isPast: false,
   freshAt: knownAt,
   isFailed: false,
 });
@@ -260,19 +261,18 @@ export class RouteLedger {
     met.open++;
     met.all = Math.max(met.all, met.times); // it may have come before the first one that met this cause
     met.between += met.since;
-    met.since = 0;
-    met.lastAt = now;
+    Object.assign(met, { since: 0, lastAt: now, isPast: false });
     this.#replaceBy(met);
   }
 
-  /** A cause is over once others that strike there began after its last: a few, or one that an app accepted again. */
+  /** A cause is past once others that strike there began after its last: a few, or one that an app accepted again. */
   #replaceBy(others: Cause): void {
     const { upstreamStatus, upstreamFailure } = others.detail;
     const isAccepted = upstreamStatus > 0 || (upstreamFailure ?? 'connect') !== 'connect';
-    for (const [diagnosis, one] of this.#causes) {
+    for (const one of this.#causes.values()) {
       const isEnd = others.times >= FEW || (isAccepted && one.detail.upstreamFailure === 'connect');
-      if (!isEnd || others.isRefusal !== one.isRefusal || others.began <= one.lastAt) continue;
-      this.#causes.delete(diagnosis);
+      if (one.isPast || !isEnd || others.isRefusal !== one.isRefusal || others.began <= one.lastAt) continue;
+      one.isPast = true;
       others.isFailed ||= one.isFailed && one.since < FEW;
       if (isOnly(one)) others.freshAt = one.freshAt;
     }
@@ -282,7 +282,7 @@ export class RouteLedger {
   judgeCauses(now: number): readonly Cause[] {
     const last = this.#met(0, 0, MANY, now, true);
     const shown = [...this.causes(now).values()]
-      .filter((cause) => cause.times > 0)
+      .filter((cause) => cause.times > 0 && !cause.isPast)
       .sort((cause, other) => (last.get(other) ?? 0) - (last.get(cause) ?? 0) || other.lastAt - cause.lastAt);
     // None becomes failed once each of its failures was taken later.
     const live = shown.filter((cause) => !hasCalmed(cause, now) && (cause.isFailed || cause.open > 0));
