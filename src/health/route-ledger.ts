@@ -55,7 +55,7 @@ const newCause = (diagnosis: Diagnosis, record: Detail, goodBefore: number, know
   /** Good ones in a row: before the last bad one, and after it. */
   between: 0,
   since: 0,
-  /** Others are in its place. Its freshness and the state that was given last are those of the one in whose place it is, too. */
+  /** True once others are in its place: they take over its freshness, and the state that was given last. */
   isPast: false,
   freshAt: knownAt,
   isFailed: false,
@@ -100,7 +100,7 @@ export function dueOf(cause: Cause): number {
 function isOver(cause: Cause, now: number): boolean {
   const { open, since, lastAt } = cause;
   if (now - lastAt < MINUTE || (open > 0 && since < LEAST_GOOD)) return false; // each delivery asks
-  return open === 0 || now - lastAt >= DAY || since >= rowOf(cause, 100_000);
+  return now - lastAt >= DAY || dueOf(cause) === 0;
 }
 
 /** An event that the app has not taken, as its last try ended. `loss`: null while it is stored. */
@@ -261,7 +261,7 @@ export class RouteLedger {
     met.open++;
     met.all = Math.max(met.all, met.times); // it may have come before the first one that met this cause
     met.between += met.since;
-    Object.assign(met, { since: 0, lastAt: now, isPast: false });
+    [met.since, met.lastAt, met.isPast] = [0, now, false];
     this.#replaceBy(met);
   }
 
